@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Skua: Python asyncio's programming model for C, on every core.
+ */
+#ifndef SKUA_H
+#define SKUA_H
+
+#include <skua/exception.h>
+#include <skua/executor.h>
+#include <skua/future.h>
+#include <skua/loop.h>
+#include <skua/memory.h>
+#include <skua/runner.h>
+#include <skua/socket.h>
+#include <skua/status.h>
+#include <skua/task.h>
+#include <skua/task_group.h>
+#include <skua/time.h>
+#include <skua/timeout.h>
+#include <skua/types.h>
+
+#endif

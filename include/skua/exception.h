@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Exceptions: a status with a message, an origin and a cause. A program is
+ * correct without ever reading one; those nobody reads are reported.
+ */
+#ifndef SKUA_EXCEPTION_H
+#define SKUA_EXCEPTION_H
+
+#include <skua/types.h>
+
+SKUA_BEGIN_DECLS
+
+/**
+ * Fail with a message: `return skua_raise(status, "format", ...);`. The
+ * exception goes to who awaits the current task, direct call or executor job;
+ * in a callback of a loop, to its exception handler. Raising while another
+ * exception is being handled records that one as the cause.
+ * @param status  negative; anything else becomes -EINVAL
+ * @return `status`, also when memory is short (the message is lost then)
+ * Thread: any.  Suspends: never.  asyncio: raise.
+ */
+SKUA_API int skua_raise(int status, const char *format, ...) SKUA_PRINTF(2, 3);
+
+/**
+ * The exception that the last failed wait or call of the current task, direct
+ * call or job delivered here, borrowed until the next one; NULL when none.
+ * Thread: any.  Suspends: never.  Python: sys.exception().
+ */
+SKUA_API skua_exception *skua_current_exception(void);
+
+/**
+ * A new exception.
+ * @param status  negative, else -EINVAL   @param format  printf's
+ * @param out_exception  a new reference
+ * @return 0; -EINVAL; -ENOMEM
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API int skua_exception_new(skua_exception **out_exception, int status,
+                                const char *format, ...) SKUA_PRINTF(3, 4);
+
+/**
+ * Another reference to `exception` (NULL is passed through).
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API skua_exception *skua_exception_ref(skua_exception *exception);
+
+/**
+ * Drop a reference; NULL is allowed.
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API void skua_exception_unref(skua_exception *exception);
+
+/**
+ * Its status, negative; -EINVAL for NULL.
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API int skua_exception_status(const skua_exception *exception);
+
+/**
+ * Its message, never NULL; stays with the exception.
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API const char *skua_exception_message(const skua_exception *exception);
+
+/**
+ * The name of the task that raised it, or "" outside tasks; stays with it.
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API const char *skua_exception_task_name(const skua_exception *exception);
+
+/**
+ * Its cause, borrowed, or NULL (Python: __cause__).
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API skua_exception *skua_exception_cause(const skua_exception *exception);
+
+/**
+ * How many children a group has; 0 for a plain exception.
+ * Thread: any.  Suspends: never.  Python: len(ExceptionGroup.exceptions).
+ */
+SKUA_API size_t skua_exception_count(const skua_exception *exception);
+
+/**
+ * The `index`-th child in order of completion, borrowed; NULL beyond the end.
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API skua_exception *skua_exception_child(const skua_exception *exception,
+                                              size_t index);
+
+/** What an exception handler is told. Unused fields are zero. */
+typedef struct skua_exception_context {
+    const char *message;       /* what happened, static or borrowed */
+    int status;                /* negative */
+    skua_exception *exception; /* borrowed */
+    skua_loop *loop;           /* borrowed */
+    skua_future *future;       /* borrowed; the task or future concerned */
+    skua_handle *handle;       /* borrowed; the callback concerned */
+} skua_exception_context;
+
+/** Called in the loop's thread, or the reporting thread when there is none. */
+typedef void skua_exception_handler_fn(skua_loop *loop,
+                                       const skua_exception_context *context,
+                                       void *arg);
+
+SKUA_END_DECLS
+
+#endif

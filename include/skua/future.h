@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Futures: any thread may complete one, any loop and any thread may await it.
+ *
+ * Every call gives -EINVAL for NULL and SKUA_EFORKED in a forked child for a
+ * future of its parent, beside what is listed.
+ */
+#ifndef SKUA_FUTURE_H
+#define SKUA_FUTURE_H
+
+#include <stdbool.h>
+
+#include <skua/types.h>
+
+SKUA_BEGIN_DECLS
+
+/**
+ * A pending future.
+ * @param loop  borrowed; its home loop, where its callbacks run when no loop
+ *              runs where they are added. NULL: the running loop, or none
+ * @param out_future  a new reference
+ * @return 0; -ENOMEM
+ * Thread: any.  Suspends: never.  asyncio: Future(loop=loop).
+ */
+SKUA_API int skua_future_new(skua_loop *loop, skua_future **out_future);
+
+/**
+ * Another reference; NULL is passed through.
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API skua_future *skua_future_ref(skua_future *future);
+
+/**
+ * Drop a reference; NULL is allowed. The last one of a failed future that
+ * nobody read reports "exception was never retrieved". A running task is owned
+ * by the runtime as well, so dropping its handle never loses it.
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API void skua_future_unref(skua_future *future);
+
+/**
+ * Complete with a result; `value` stays with the caller and its readers.
+ * @return 0; SKUA_EINVALSTATE when already done or being completed by
+ *         another thread; -EPERM for a task
+ * Thread: any.  Suspends: never.  Order: what precedes the call is visible to
+ * every reader.  asyncio: Future.set_result().
+ */
+SKUA_API int skua_future_set_result(skua_future *future, void *value);
+
+/**
+ * Complete with an exception, of which the future takes its own reference.
+ * @return as skua_future_set_result()
+ * Thread: any.  Suspends: never.  asyncio: Future.set_exception().
+ */
+SKUA_API int skua_future_set_exception(skua_future *future,
+                                       skua_exception *exception);
+
+/**
+ * Complete with a bare negative status: an exception without a message that
+ * costs no allocation. SKUA_ECANCELED cancels. -EINVAL unless negative.
+ * @return as skua_future_set_result()
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API int skua_future_set_error(skua_future *future, int status);
+
+/**
+ * Cancel. A plain future is cancelled at once; a task is asked to
+ * (skua_task_cancel()); work of an executor only while it is queued.
+ * @return 1 when cancelled or asked; 0 when already done or not to be cancelled
+ * Thread: any.  Suspends: never.  asyncio: Future.cancel().
+ */
+SKUA_API int skua_future_cancel(skua_future *future);
+
+/**
+ * Whether it has an outcome. False for NULL.
+ * Thread: any.  Suspends: never.  asyncio: Future.done().
+ */
+SKUA_API bool skua_future_done(const skua_future *future);
+
+/**
+ * Whether its outcome is "cancelled". False for NULL.
+ * Thread: any.  Suspends: never.  asyncio: Future.cancelled().
+ */
+SKUA_API bool skua_future_cancelled(const skua_future *future);
+
+/**
+ * Whether an executor is running its work. False for NULL.
+ * Thread: any.  Suspends: never.  concurrent.futures: Future.running().
+ */
+SKUA_API bool skua_future_running(const skua_future *future);
+
+/**
+ * Its outcome, without waiting; an exception counts as read.
+ * @param out_value  may be NULL; written on success
+ * @return the result's status (0 or positive); its negative status when it
+ *         failed; SKUA_ECANCELED; SKUA_EINVALSTATE while pending
+ * Thread: any.  Suspends: never.  asyncio: Future.result().
+ */
+SKUA_API int skua_future_result(skua_future *future, void **out_value);
+
+/**
+ * Its exception, which counts as read.
+ * @param out_exception  a new reference, or NULL when it has a result; an
+ *                       exception is made for a bare status
+ * @return 0; SKUA_ECANCELED when cancelled; SKUA_EINVALSTATE while pending;
+ *         -ENOMEM
+ * Thread: any.  Suspends: never.  asyncio: Future.exception().
+ */
+SKUA_API int skua_future_exception(skua_future *future,
+                                   skua_exception **out_exception);
+
+/**
+ * Call `fn(future, arg)` once the future is done: never inside this call, in
+ * order of registration, on the running loop (without one, on the future's
+ * home loop). Callbacks of an executor's own future (skua_executor_submit())
+ * run in the completing thread instead, or at once when it is done.
+ * @param arg  borrowed until `fn` returns
+ * @return 0; -ENOMEM; SKUA_ENOLOOP without any loop
+ * Thread: any.  Suspends: never.  asyncio: Future.add_done_callback().
+ */
+SKUA_API int skua_future_add_done_callback(skua_future *future,
+                                           skua_done_callback_fn *fn,
+                                           void *arg);
+
+/**
+ * Remove every registration of `fn` with `arg` that was not queued yet.
+ * @return how many
+ * Thread: any.  Suspends: never.  asyncio: Future.remove_done_callback().
+ */
+SKUA_API int skua_future_remove_done_callback(skua_future *future,
+                                              skua_done_callback_fn *fn,
+                                              void *arg);
+
+/**
+ * Its home loop, borrowed; NULL when it has none or that one is closed.
+ * Thread: any.  Suspends: never.  asyncio: Future.get_loop().
+ */
+SKUA_API skua_loop *skua_future_get_loop(const skua_future *future);
+
+/**
+ * Wait for the outcome. In a task this suspends the task; in a plain thread
+ * it blocks the thread; inside a callback of a running loop it is refused. A
+ * future that is done costs no suspension. Cancelling the waiting task
+ * cancels the future (shield it to prevent that).
+ * @param out_result  may be NULL; written on success
+ * @return the outcome as skua_future_result(); SKUA_ECANCELED also when the
+ *         waiting task was cancelled; -EDEADLK for a task that awaits itself
+ *         or in a callback; -ENOMEM
+ * Thread: any.  Suspends: may.  asyncio: await future.
+ */
+SKUA_API int skua_await(skua_future *future, void **out_result);
+
+/**
+ * Wait as skua_await(), at most until `deadline_ns` of skua_monotonic(). The
+ * future is left alone when the time is over (skua_wait_for() cancels it).
+ * @return as skua_await(); -ETIMEDOUT; -EINVAL for SKUA_NOT_A_TIME
+ * Thread: any.  Suspends: may.  concurrent.futures: Future.result(timeout).
+ */
+SKUA_API int skua_await_until(skua_future *future, int64_t deadline_ns,
+                              void **out_result);
+
+/**
+ * The awaitable as a future: a future as it is, with a new reference; a
+ * coroutine function as a new task.
+ * @param loop  borrowed; NULL: the running loop
+ * @return 0; -EINVAL for a malformed awaitable or a future whose home is
+ *         another loop than the one given; as skua_create_task()
+ * Thread: any.  Suspends: never.  asyncio: ensure_future().
+ */
+SKUA_API int skua_ensure_future(skua_loop *loop, skua_awaitable awaitable,
+                                skua_future **out_future);
+
+SKUA_END_DECLS
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Runners: a group of loops, one thread each, that steal from each other.
+ */
+#ifndef SKUA_RUNNER_H
+#define SKUA_RUNNER_H
+
+#include <stdbool.h>
+
+#include <skua/types.h>
+
+SKUA_BEGIN_DECLS
+
+/** What an idle loop does before it sleeps. */
+typedef enum skua_spin_policy {
+    SKUA_SPIN_ADAPTIVE, /* spin while that has paid lately */
+    SKUA_SPIN_OFF,      /* sleep at once */
+    SKUA_SPIN_FIXED,    /* always spin for `spin_ns` */
+} skua_spin_policy;
+
+/** How to make a runner. All-zero is the default. */
+typedef struct skua_runner_options {
+    unsigned loops;        /* 0: one per usable core (affinity, cgroup quota) */
+    bool no_stealing;      /* tasks stay where they were queued */
+    skua_spin_policy spin; /* of an idle loop */
+    int64_t spin_ns;       /* at most this long; 0: 50 us */
+    size_t stack_bytes;    /* of each task; 0: 64 KiB */
+    bool debug;            /* as skua_loop_set_debug() */
+    bool no_sigint;        /* leave SIGINT alone */
+} skua_runner_options;
+
+/**
+ * Run `fn(arg)` as the main task on every core, then shut down: tasks that are
+ * left are cancelled and waited for, the executor finishes, loops close.
+ * SIGINT cancels the main task; a second one ends the process. A handler that
+ * the program set itself is never replaced.
+ * @return the task's status; -EINTR when SIGINT cancelled it; -EINVAL; -ENOMEM;
+ *         SKUA_ERUNNING inside a loop; a system call's errno
+ * Thread: any plain one.  Suspends: no, it blocks.  asyncio: run().
+ */
+SKUA_API int skua_run(skua_task_fn *fn, void *arg);
+
+/**
+ * skua_run() with options and the main task's result.
+ * @param options  borrowed; NULL: default
+ * @param out_result  may be NULL; written on success
+ * @return as skua_run()
+ * Thread: any plain one.  Suspends: no, it blocks.
+ */
+SKUA_API int skua_run_with(const skua_runner_options *options,
+                           skua_task_fn *fn, void *arg, void **out_result);
+
+/**
+ * A runner; its threads start with the first run.
+ * @param out_runner  owned by the caller until skua_runner_close()
+ * @return 0; -EINVAL; -ENOMEM; epoll's and eventfd's errno
+ * Thread: any.  Suspends: never.  asyncio: Runner().
+ */
+SKUA_API int skua_runner_new(const skua_runner_options *options,
+                             skua_runner **out_runner);
+
+/**
+ * Run `fn(arg)` to its end. May be called several times; what earlier runs
+ * left behind goes on.
+ * @return as skua_run(); SKUA_ERUNNING while another run is under way
+ * Thread: any plain one, always the same.  Suspends: no, it blocks.
+ * asyncio: Runner.run().
+ */
+SKUA_API int skua_runner_run(skua_runner *runner, skua_task_fn *fn, void *arg,
+                             void **out_result);
+
+/**
+ * Its `index`-th loop, borrowed; NULL beyond the last.
+ * Thread: any.  Suspends: never.  asyncio: Runner.get_loop().
+ */
+SKUA_API skua_loop *skua_runner_get_loop(skua_runner *runner, unsigned index);
+
+/**
+ * How many loops it has; 0 for NULL.
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API unsigned skua_runner_loops(const skua_runner *runner);
+
+/**
+ * Cancel what is left, wait for it, shut the default executor, close the
+ * loops, report survivors, free the runner. NULL is allowed.
+ * @return 0; SKUA_ERUNNING while it runs (it stays as it is); SKUA_EFORKED
+ * Thread: the one that runs it.  Suspends: no, it blocks.
+ * asyncio: Runner.close().
+ */
+SKUA_API int skua_runner_close(skua_runner *runner);
+
+/**
+ * The runner whose loop runs in this thread, borrowed, or NULL.
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API skua_runner *skua_get_running_runner(void);
+
+SKUA_END_DECLS
+
+#endif

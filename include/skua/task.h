@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Tasks: coroutines that run on their own. Every call of future.h takes them.
+ */
+#ifndef SKUA_TASK_H
+#define SKUA_TASK_H
+
+#include <stdbool.h>
+
+#include <skua/types.h>
+
+SKUA_BEGIN_DECLS
+
+/** How to create a task. All-zero is the default. */
+typedef struct skua_task_options {
+    const char *name; /* copied, 31 bytes at most; NULL: "Task-N" */
+    skua_loop *loop;  /* its home; NULL: the running loop */
+    bool pinned;      /* stays on its home loop, as in asyncio */
+} skua_task_options;
+
+/**
+ * Run `fn(arg)` as a task of the running loop. With several loops the task may
+ * run on any loop of the runner, before this call returns.
+ * @param arg  borrowed until the task is done
+ * @param out_task  a new reference, written before the task can run; NULL: the
+ *                  task is detached and a failure is reported when it ends
+ * @return 0; -EINVAL; -ENOMEM; SKUA_ENOLOOP without a running loop;
+ *         SKUA_ECLOSED
+ * Thread: a loop's.  Suspends: never.  asyncio: create_task().
+ */
+SKUA_API int skua_create_task(skua_task_fn *fn, void *arg,
+                              skua_task **out_task);
+
+/**
+ * skua_create_task() with options; from any thread when `options` name a loop.
+ * @return as skua_create_task()
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API int skua_create_task_with(const skua_task_options *options,
+                                   skua_task_fn *fn, void *arg,
+                                   skua_task **out_task);
+
+/**
+ * Submit a coroutine to `loop` from another thread; wait with skua_await().
+ * @return as skua_create_task()
+ * Thread: any.  Suspends: never.  asyncio: run_coroutine_threadsafe().
+ */
+SKUA_API int skua_run_coroutine_threadsafe(skua_loop *loop, skua_task_fn *fn,
+                                           void *arg, skua_future **out_future);
+
+/**
+ * Call `fn(arg)` here, as `await coroutine` does: no scheduling step. Gives
+ * what the function passed to skua_return(), or its status.
+ * @param out_result  may be NULL; written on success
+ * @return the function's status; -EINVAL for NULL
+ * Thread: any.  Suspends: as `fn` does.
+ */
+SKUA_API int skua_call(skua_task_fn *fn, void *arg, void **out_result);
+
+/**
+ * Give `value` to who awaits the current task, direct call or job:
+ * `return skua_return(value);`.
+ * @return 0
+ * Thread: any.  Suspends: never.  Python: return value.
+ */
+SKUA_API int skua_return(void *value);
+
+/**
+ * Ask a task to stop: its innermost wait gives SKUA_ECANCELED, or its next one
+ * when it does not wait. A task that awaits a future or a task passes the
+ * request on to that. Counted; see skua_task_uncancel().
+ * @return 1; 0 when it is done; -EINVAL when it is no task
+ * Thread: any.  Suspends: never.  asyncio: Task.cancel().
+ */
+SKUA_API int skua_task_cancel(skua_task *task);
+
+/**
+ * How many cancel requests are not taken back.
+ * @return the count; -EINVAL when it is no task
+ * Thread: any.  Suspends: never.  asyncio: Task.cancelling().
+ */
+SKUA_API int skua_task_cancelling(const skua_task *task);
+
+/**
+ * Take back one cancel request; at 0 a request not delivered yet is withdrawn.
+ * @return what is left; -EINVAL when it is no task
+ * Thread: any.  Suspends: never.  asyncio: Task.uncancel().
+ */
+SKUA_API int skua_task_uncancel(skua_task *task);
+
+/**
+ * The task that runs here, borrowed; NULL in callbacks and plain threads.
+ * Thread: any.  Suspends: never.  asyncio: current_task().
+ */
+SKUA_API skua_task *skua_current_task(void);
+
+/**
+ * The tasks of `loop` (NULL: the running loop) that are not done.
+ * @param tasks  filled with up to `capacity` new references
+ * @return how many there are, which may exceed `capacity`; -EINVAL;
+ *         SKUA_ENOLOOP
+ * Thread: any.  Suspends: never.  asyncio: all_tasks().
+ */
+SKUA_API int64_t skua_all_tasks(skua_loop *loop, skua_task **tasks,
+                                size_t capacity);
+
+/**
+ * Copy the task's name, cut to `bytes` and terminated.
+ * @return the name's length; -EINVAL when it is no task
+ * Thread: any.  Suspends: never.  asyncio: Task.get_name().
+ */
+SKUA_API int skua_task_get_name(const skua_task *task, char *buffer,
+                                size_t bytes);
+
+/**
+ * Rename a task; 31 bytes are kept.
+ * @return 0; -EINVAL
+ * Thread: any, one at a time.  Suspends: never.  asyncio: Task.set_name().
+ */
+SKUA_API int skua_task_set_name(skua_task *task, const char *name);
+
+/**
+ * Drop the handle and let the task run on: skua_future_unref() under the name
+ * that says so. A failure is reported when the task ends.
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API void skua_task_detach(skua_task *task);
+
+SKUA_END_DECLS
+
+#endif

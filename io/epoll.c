@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * epoll.c - the reactor of a loop: one epoll instance, one eventfd.
+ *
+ * Sockets are registered once, edge-triggered, for both directions; their
+ * events only mark a type-stable record (descriptor.c), so any thread may
+ * deliver them. Callbacks of add_reader and add_writer are level-triggered
+ * (watch.c). The eventfd is edge-triggered as well: each write is an event of
+ * its own, so nobody ever has to read it.
+ *
+ * What the kernel does: closing a descriptor that was duplicated leaves it in
+ * the epoll instance, so sockets are removed before they are closed. One
+ * millisecond is the best that epoll_wait's own timeout can do; epoll_pwait2
+ * takes nanoseconds, late by the thread's timer slack, hence the prctl.
+ *
+ * Threads     open, close, callbacks: the loop's.  poll: the loop's, others
+ *             with timeout 0.  wake, unregister: any.
+ * Invariants  Each listed record holds a reference to the poller, so a socket
+ *             outlives its loop safely; the epoll instance goes with the last.
+ * Ordering    PL1 frees the poller after its last user.
+ * Rejected    EPOLLONESHOT and timerfd: a system call each time. io_uring:
+ *             1.6 % more echo, 29 % less at 16 KiB (state-of-the-art, D).
+ */
+#include "epoll.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../sched/memory.h"
+#include "../sched/spinlock.h"
+
+#include "watch.h"
+
+enum { EVENTS_PER_POLL = 128 };
+
+/* The key of the eventfd: no record and no descriptor has it. */
+#define KEY_WAKE UINT64_MAX
+
+struct skui_poller {
+    _Atomic(uint32_t) references; /* PL1; the loop's and each record's */
+    int epoll_fd;
+    int wake_fd;
+    bool has_slack; /* of the loop's thread, as slack_thread */
+    pthread_t slack_thread;
+    struct skui_spinlock lock;
+    struct skui_descriptor *descriptors; /* guarded by lock */
+    struct skui_watches watches;         /* the loop's thread only */
+};
+
+/* relaxed: a fact about the kernel, found out by whoever is first */
+static _Atomic(bool) lacks_pwait2;
+
+static void poller_unref(struct skui_poller *poller)
+{
+    /* PL1 acq_rel: all uses happen before the last one frees it. */
+    if (skui_fetch_sub_acq_rel(&poller->references, 1u) == 1) {
+        (void)close(poller->epoll_fd);
+        skui_release(poller);
+    }
+}
+
+static int epoll_open_descriptors(struct skui_poller *poller)
+{
+    struct epoll_event event = {EPOLLIN | EPOLLET, {.u64 = KEY_WAKE}};
+    int status;
+
+    poller->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (poller->epoll_fd < 0) {
+        return -errno;
+    }
+    poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (poller->wake_fd < 0) {
+        status = -errno;
+        goto fail_epoll;
+    }
+    if (epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, poller->wake_fd, &event) <
+        0) {
+        status = -errno;
+        goto fail_wake;
+    }
+    return 0;
+
+fail_wake:
+    (void)close(poller->wake_fd);
+fail_epoll:
+    (void)close(poller->epoll_fd);
+    return status;
+}
+
+static int epoll_open(skua_loop *loop, struct skui_poller **out_poller)
+{
+    struct skui_poller *poller = skui_allocate_zeroed(sizeof(*poller));
+    int status;
+
+    skui_descriptor_class_init();
+    if (poller == NULL) {
+        return -ENOMEM;
+    }
+    skui_store_relaxed(&poller->references, 1u); /* relaxed: not shared yet */
+    status = epoll_open_descriptors(poller);
+    if (status < 0) {
+        skui_release(poller);
+        return status;
+    }
+    skui_watches_init(&poller->watches, loop, poller->epoll_fd);
+    *out_poller = poller;
+    return 0;
+}
+
+/* Take one record off the list; false when there is none. */
+static bool poller_pop(struct skui_poller *poller,
+                       struct skui_descriptor **out_descriptor,
+                       uint32_t *out_generation)
+{
+    struct skui_descriptor *descriptor;
+
+    skui_spinlock_lock(&poller->lock);
+    descriptor = poller->descriptors;
+    if (descriptor != NULL) {
+        poller->descriptors = descriptor->next;
+        if (descriptor->next != NULL) {
+            descriptor->next->previous = NULL;
+        }
+        descriptor->listed = false;
+        *out_generation = skui_descriptor_generation(descriptor);
+    }
+    skui_spinlock_unlock(&poller->lock);
+    *out_descriptor = descriptor;
+    return descriptor != NULL;
+}
+
+static void epoll_close(struct skui_poller *poller)
+{
+    struct skui_descriptor *descriptor;
+    uint32_t generation;
+
+    if (poller == NULL) {
+        return;
+    }
+    skui_watches_fini(&poller->watches);
+    while (poller_pop(poller, &descriptor, &generation)) {
+        (void)skui_descriptor_deliver(descriptor, generation, SKUI_DETACHED);
+    }
+    (void)close(poller->wake_fd);
+    poller_unref(poller);
+}
+
+int skui_poller_register(struct skui_poller *poller,
+                         struct skui_descriptor *descriptor)
+{
+    struct epoll_event event = {
+        EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+        {.u64 = skui_descriptor_key(descriptor)},
+    };
+
+    if (epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, descriptor->fd, &event) <
+        0) {
+        return -errno;
+    }
+    descriptor->poller = poller;
+    (void)skui_fetch_add_relaxed(&poller->references, 1u); /* relaxed: held */
+    skui_spinlock_lock(&poller->lock);
+    descriptor->previous = NULL;
+    descriptor->next = poller->descriptors;
+    if (descriptor->next != NULL) {
+        descriptor->next->previous = descriptor;
+    }
+    poller->descriptors = descriptor;
+    descriptor->listed = true;
+    skui_spinlock_unlock(&poller->lock);
+    return 0;
+}
+
+void skui_poller_unregister(struct skui_descriptor *descriptor)
+{
+    struct skui_poller *poller = descriptor->poller;
+
+    skui_spinlock_lock(&poller->lock);
+    if (descriptor->listed) {
+        if (descriptor->previous != NULL) {
+            descriptor->previous->next = descriptor->next;
+        } else {
+            poller->descriptors = descriptor->next;
+        }
+        if (descriptor->next != NULL) {
+            descriptor->next->previous = descriptor->previous;
+        }
+        descriptor->listed = false;
+    }
+    skui_spinlock_unlock(&poller->lock);
+    (void)epoll_ctl(poller->epoll_fd, EPOLL_CTL_DEL, descriptor->fd, NULL);
+    skui_descriptor_retire(descriptor);
+    descriptor->poller = NULL;
+    poller_unref(poller);
+}
+
+static unsigned event_flags(uint32_t events)
+{
+    unsigned flags = 0;
+
+    if ((events & (EPOLLIN | EPOLLPRI)) != 0) {
+        flags |= SKUI_READABLE;
+    }
+    if ((events & EPOLLOUT) != 0) {
+        flags |= SKUI_WRITABLE;
+    }
+    if ((events & EPOLLRDHUP) != 0) {
+        flags |= SKUI_READABLE | SKUI_READ_HUP;
+    }
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+        flags |= SKUI_READABLE | SKUI_WRITABLE | SKUI_HUP;
+    }
+    return flags;
+}
+
+static int poller_dispatch(struct skui_poller *poller,
+                           const struct epoll_event *event)
+{
+    if (event->data.u64 == KEY_WAKE) {
+        return 0;
+    }
+    if (skui_watch_is_key(event->data.u64)) {
+        return skui_watches_deliver(&poller->watches, event->data.u64,
+                                    event->events);
+    }
+    return skui_descriptor_deliver_key(event->data.u64,
+                                       event_flags(event->events));
+}
+
+/* `timeout_ns` in milliseconds, rounded up: never early. -1: no limit. */
+static int timeout_ms(int64_t timeout_ns)
+{
+    int64_t ms;
+
+    if (timeout_ns == SKUA_FOREVER) {
+        return -1;
+    }
+    ms = timeout_ns / SKUA_MS + (timeout_ns % SKUA_MS != 0);
+    return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+/* Timers of this thread fire when they are due, not up to 50 us later. */
+static void poller_set_slack(struct skui_poller *poller)
+{
+    pthread_t self = pthread_self();
+
+    if (!poller->has_slack || !pthread_equal(poller->slack_thread, self)) {
+        (void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+        poller->slack_thread = self;
+        poller->has_slack = true;
+    }
+}
+
+static int poller_wait(struct skui_poller *poller, struct epoll_event *events,
+                       int64_t timeout_ns)
+{
+    struct timespec limit = {(time_t)(timeout_ns / SKUA_S),
+                             (long)(timeout_ns % SKUA_S)};
+    bool limited = timeout_ns != SKUA_FOREVER;
+    int count;
+
+    if (timeout_ns <= 0) {
+        return epoll_wait(poller->epoll_fd, events, EVENTS_PER_POLL, 0);
+    }
+    poller_set_slack(poller);
+    if (!skui_load_relaxed(&lacks_pwait2)) { /* relaxed: see there */
+        count = epoll_pwait2(poller->epoll_fd, events, EVENTS_PER_POLL,
+                             limited ? &limit : NULL, NULL);
+        if (count >= 0 || errno != ENOSYS) {
+            return count;
+        }
+        skui_store_relaxed(&lacks_pwait2, true); /* relaxed: see there */
+    }
+    return epoll_pwait(poller->epoll_fd, events, EVENTS_PER_POLL,
+                       timeout_ms(timeout_ns), NULL);
+}
+
+static int epoll_poll(struct skui_poller *poller, int64_t timeout_ns)
+{
+    struct epoll_event events[EVENTS_PER_POLL];
+    int count = poller_wait(poller, events, timeout_ns);
+    int delivered = 0;
+
+    if (count < 0) {
+        return errno == EINTR ? 0 : -errno;
+    }
+    for (int i = 0; i < count; i++) {
+        delivered += poller_dispatch(poller, &events[i]);
+    }
+    return delivered;
+}
+
+static void epoll_wake(struct skui_poller *poller)
+{
+    const uint64_t one = 1;
+    int saved = errno; /* may be called by a signal handler */
+
+    while (write(poller->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR) {
+    }
+    errno = saved;
+}
+
+static int epoll_get_fd(struct skui_poller *poller) { return poller->epoll_fd; }
+
+static int epoll_add_callback(struct skui_poller *poller, int fd,
+                              enum skui_direction direction,
+                              skua_callback_fn *fn, void *arg)
+{
+    return skui_watches_add(&poller->watches, fd, direction, fn, arg);
+}
+
+static int epoll_remove_callback(struct skui_poller *poller, int fd,
+                                 enum skui_direction direction)
+{
+    return skui_watches_remove(&poller->watches, fd, direction);
+}
+
+const struct skui_poller_ops skui_epoll_poller = {
+    .open = epoll_open,
+    .close = epoll_close,
+    .poll = epoll_poll,
+    .wake = epoll_wake,
+    .get_fd = epoll_get_fd,
+    .add_callback = epoll_add_callback,
+    .remove_callback = epoll_remove_callback,
+};

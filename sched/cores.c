@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cores.c - how many cores this process may use.
+ * Threads     Any.
+ *
+ * The affinity mask says where threads may run, the cgroup's quota how much
+ * they may run; the host's core count says neither.
+ */
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runner.h"
+
+static unsigned cores_by_affinity(void)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof(set), &set) != 0) {
+        return 1;
+    }
+    return CPU_COUNT(&set) > 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+/* "max 100000" or "250000 100000"; 0: no limit or not to be read. */
+static unsigned quota_read(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    long long quota = 0;
+    long long period = 0;
+    int found;
+
+    if (file == NULL) {
+        return 0;
+    }
+    found = fscanf(file, "%lld %lld", &quota, &period);
+    (void)fclose(file);
+    if (found != 2 || quota <= 0 || period <= 0) {
+        return 0;
+    }
+    return (unsigned)((quota + period - 1) / period);
+}
+
+/* The lowest quota of the process's cgroup (version 2) and those above it. */
+static unsigned cores_by_quota(void)
+{
+    char group[512] = "";
+    char path[600];
+    unsigned lowest = 0;
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    char *slash;
+
+    if (file == NULL) {
+        return 0;
+    }
+    while (fgets(group, sizeof(group), file) != NULL &&
+           strncmp(group, "0::", 3) != 0) {
+        group[0] = '\0';
+    }
+    (void)fclose(file);
+    if (group[0] == '\0') {
+        return 0;
+    }
+    group[strcspn(group, "\n")] = '\0';
+    for (;;) {
+        unsigned quota;
+
+        (void)snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max",
+                       group + 3);
+        quota = quota_read(path);
+        if (quota > 0 && (lowest == 0 || quota < lowest)) {
+            lowest = quota;
+        }
+        slash = strrchr(group + 3, '/');
+        if (slash == NULL) {
+            return lowest;
+        }
+        *slash = '\0';
+    }
+}
+
+unsigned skui_usable_cores(void)
+{
+    unsigned cores = cores_by_affinity();
+    unsigned quota = cores_by_quota();
+
+    return quota > 0 && quota < cores ? quota : cores;
+}

@@ -1,0 +1,744 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * future.c - one outcome and those who wait for it.
+ * Threads     Any thread completes, registers, leaves, reads.
+ * Invariants  PENDING -> SETTING -> DONE, each step once. Whoever made it
+ *             SETTING owns the outcome until DONE; then it is constant. Each
+ *             waiter fires at most once.
+ * Ordering    FU1 outcome (state), FU2 list (state), FU3 life of a waiter,
+ *             FU4 hand-off between completer and scrubber.
+ * Progress    complete, register: lock-free, never wait for a leaver. leave:
+ *             O(1) amortised. remove_done_callback waits for another scrubber.
+ * Rejected    A lock bit around the list: completion would wait for whoever
+ *             leaves. Nodes on the waiter's stack: a node that left early may
+ *             outlive its wait. A separate claim byte: SETTING in the same
+ *             word costs the same and cannot disagree with it.
+ *
+ * Who frees a waiter
+ *   TASK      fired: the completer wakes the claim. If that wins, the task
+ *             can no longer leave and the completer frees the node. If it loses
+ *             (cancel or timeout won), completer and task exchange `life`;
+ *             the second of the two frees.
+ *   THREAD    fired: TAKEN, then the thread frees. Left first: the finder.
+ *   CALLBACK, INLINE  fired: who runs it. Removed: the scrubber.
+ *
+ * Scrubbing. A leaver marks its node and goes. Once enough have gone, one of
+ * them sets SCRUB while it takes the whole list, frees what left, and puts the
+ * rest back under the same order. If the future is completed meanwhile, the
+ * completer meets SCRUB in the word it replaced: the younger part of the list
+ * is in its hands, the older in the scrubber's. Both offer their part in
+ * `handoff`; the second to come fires both, older first (FU4). So nobody waits
+ * and registration order holds.
+ */
+#include "future.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loop.h"
+#include "report.h"
+#include "task.h"
+
+enum { SCRUB_MINIMUM = 8 };
+
+/* An empty part in `handoff`, distinct from nothing offered. */
+static struct skui_waiter handoff_empty;
+
+static struct skui_waiter *state_list(uintptr_t state)
+{
+    return (struct skui_waiter *)(state & ~(uintptr_t)SKUI_FUTURE_FLAGS);
+}
+
+static struct skui_waiter *waiter_next(struct skui_waiter *waiter)
+{
+    /* relaxed: the list was acquired as a whole (FU2) */
+    struct skui_runnable *next = skui_load_relaxed(&waiter->runnable.next);
+
+    return next == NULL
+               ? NULL
+               : SKUI_CONTAINER_OF(next, struct skui_waiter, runnable);
+}
+
+static void waiter_set_next(struct skui_waiter *waiter,
+                            struct skui_waiter *next)
+{
+    /* relaxed: published by the state word (FU2) */
+    skui_store_relaxed(&waiter->runnable.next,
+                       next == NULL ? NULL : &next->runnable);
+}
+
+static void waiter_free(struct skui_waiter *waiter)
+{
+    skui_object_put(SKUI_OBJECT_WAITER, waiter);
+}
+
+void skui_waiter_discard(struct skui_waiter *waiter)
+{
+    skua_future *future = waiter->future;
+
+    waiter_free(waiter);
+    skua_future_unref(future);
+}
+
+/* --- life of a future --- */
+
+void skui_future_init(skua_future *future, enum skui_future_kind kind,
+                      skua_loop *loop, uint32_t refs)
+{
+    /* relaxed, all: the future is not shared yet */
+    skui_store_relaxed(&future->state, (uintptr_t)SKUI_FUTURE_PENDING);
+    skui_store_relaxed(&future->handoff, NULL); /* relaxed: as above */
+    skui_store_relaxed(&future->dead, 0u);      /* relaxed: as above */
+    /* relaxed: as above */
+    skui_store_relaxed(&future->scrub_at, (uint32_t)SCRUB_MINIMUM);
+    future->status = 0;
+    future->value = NULL;
+    future->exception = NULL;
+    future->loop = loop;
+    future->loop_id = loop == NULL ? 0 : skui_loop_id(loop);
+    future->kind = (uint8_t)kind;
+    future->reports_unread = kind != SKUI_FUTURE_EXECUTOR;
+    /* RF1 release: who lists tasks sees a whole one. */
+    skui_store_release(&future->refs, refs);
+}
+
+skua_future *skui_future_make(enum skui_future_kind kind, skua_loop *loop)
+{
+    skua_future *future = skui_object_get(SKUI_OBJECT_FUTURE);
+
+    if (future != NULL) {
+        skui_future_init(future, kind, loop, 1);
+    }
+    return future;
+}
+
+skua_loop *skui_future_home(const skua_future *future)
+{
+    skua_loop *loop = future->loop;
+
+    return loop != NULL && skui_loop_is_alive(loop, future->loop_id) ? loop
+                                                                     : NULL;
+}
+
+static void future_report_unread(skua_future *future)
+{
+    skua_exception_context context = {0};
+
+    context.message = skui_future_is_task(future)
+                          ? "Task exception was never retrieved"
+                          : "Future exception was never retrieved";
+    context.status = future->status;
+    context.exception = future->exception;
+    context.loop = skui_future_home(future);
+    context.future = future;
+    skui_report(&context);
+}
+
+void skui_future_fini(skua_future *future)
+{
+    uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: last ref */
+    struct skui_waiter *waiter;
+
+    if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE) {
+        if ((state & SKUI_FUTURE_UNREAD) != 0 && future->reports_unread) {
+            future_report_unread(future);
+        }
+        skua_exception_unref(future->exception);
+        future->exception = NULL;
+        return;
+    }
+    for (waiter = state_list(state); waiter != NULL;) {
+        struct skui_waiter *next = waiter_next(waiter);
+
+        waiter_free(waiter); /* left, or a callback that holds no reference */
+        waiter = next;
+    }
+}
+
+skua_future *skua_future_ref(skua_future *future)
+{
+    if (future != NULL) {
+        /* relaxed: the caller has a reference already */
+        (void)skui_fetch_add_relaxed(&future->refs, 1u);
+    }
+    return future;
+}
+
+void skua_future_unref(skua_future *future)
+{
+    if (future == NULL) {
+        return;
+    }
+    /* RF1 acq_rel: the last one sees what the others did. The test spares the
+     * last owner a read-modify-write; a task's memory is read by who lists
+     * tasks, so it needs the exact one. */
+    if ((skui_future_is_task(future) ||
+         skui_load_acquire(&future->refs) != 1) &&
+        skui_fetch_sub_acq_rel(&future->refs, 1u) != 1) {
+        return;
+    }
+    skui_future_fini(future);
+    if (skui_future_is_task(future)) {
+        skui_object_put(SKUI_OBJECT_TASK, skui_task_of(future));
+    } else {
+        skui_object_put(SKUI_OBJECT_FUTURE, future);
+    }
+}
+
+/* --- firing --- */
+
+static void fire_task(struct skui_waiter *waiter)
+{
+    /* FU3 acquire: pairs with skui_future_leave(). */
+    if (skui_load_acquire(&waiter->life) == SKUI_WAITER_LEFT ||
+        skui_wake(waiter->to.claim, 0)) {
+        waiter_free(waiter);
+        return;
+    }
+    /* FU3 acq_rel: the second of completer and leaver frees. */
+    if (skui_exchange_acq_rel(&waiter->life, (uint32_t)SKUI_WAITER_TAKEN) ==
+        SKUI_WAITER_LEFT) {
+        waiter_free(waiter);
+    }
+}
+
+static void fire_thread(struct skui_waiter *waiter)
+{
+    /* FU3 acq_rel: as fire_task(). */
+    if (skui_exchange_acq_rel(&waiter->life, (uint32_t)SKUI_WAITER_TAKEN) ==
+        SKUI_WAITER_LEFT) {
+        waiter_free(waiter);
+        return;
+    }
+    /* The thread may have freed the node: its memory is type-stable, and a
+     * wake too many is harmless. */
+    (void)syscall(SYS_futex, &waiter->life, FUTEX_WAKE_PRIVATE, 1, NULL, NULL,
+                  0);
+}
+
+static void fire_inline(struct skui_waiter *waiter, skua_future *future)
+{
+    struct skui_frame saved = skui_frame_enter();
+
+    waiter->to.fn(future, waiter->arg);
+    skui_report_raised(&saved, "exception in done callback", future, NULL);
+    waiter_free(waiter);
+}
+
+static void fire(struct skui_waiter *waiter, skua_future *future)
+{
+    switch ((enum skui_waiter_kind)waiter->runnable.detail) {
+    case SKUI_WAITER_TASK:
+        fire_task(waiter);
+        break;
+    case SKUI_WAITER_THREAD:
+        fire_thread(waiter);
+        break;
+    case SKUI_WAITER_CALLBACK:
+        waiter->future = skua_future_ref(future);
+        if (!skui_loop_is_alive(waiter->loop, waiter->loop_id) ||
+            !skui_loop_queue(waiter->loop, &waiter->runnable)) {
+            skui_waiter_discard(waiter);
+        }
+        break;
+    case SKUI_WAITER_INLINE:
+        fire_inline(waiter, future);
+        break;
+    }
+}
+
+void skui_waiter_run(struct skui_waiter *waiter)
+{
+    skua_future *future = waiter->future;
+
+    fire_inline(waiter, future);
+    skua_future_unref(future);
+}
+
+/* Fire a list, newest first as it comes, oldest first as it goes. */
+static void fire_list(struct skui_waiter *newest, skua_future *future)
+{
+    struct skui_waiter *oldest = NULL;
+
+    while (newest != NULL) {
+        struct skui_waiter *next = waiter_next(newest);
+
+        waiter_set_next(newest, oldest);
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest != NULL) {
+        struct skui_waiter *next = waiter_next(oldest);
+
+        fire(oldest, future);
+        oldest = next;
+    }
+}
+
+/*
+ * Completer and scrubber each bring their part of the list; the second fires
+ * both. `mine_is_older` tells which part the caller has.
+ */
+static void future_hand_off(skua_future *future, struct skui_waiter *mine,
+                            bool mine_is_older)
+{
+    struct skui_waiter *offer = mine == NULL ? &handoff_empty : mine;
+    struct skui_waiter *other = NULL;
+
+    /* FU4 acq_rel: the second one acquires the first one's part. */
+    if (skui_cas_acq_rel(&future->handoff, &other, offer)) {
+        return;
+    }
+    if (other == &handoff_empty) {
+        other = NULL;
+    }
+    fire_list(mine_is_older ? mine : other, future);
+    fire_list(mine_is_older ? other : mine, future);
+}
+
+/* --- completing --- */
+
+static bool future_claim(skua_future *future, bool cancelling)
+{
+    uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
+
+    do {
+        if ((state & SKUI_FUTURE_PHASE) != SKUI_FUTURE_PENDING) {
+            return false;
+        }
+        if (cancelling && (state & SKUI_FUTURE_RUNNING) != 0 &&
+            future->kind == SKUI_FUTURE_EXECUTOR) {
+            return false;
+        }
+        /* FU2 acq_rel: keeps the list visible to who takes it. */
+    } while (!skui_cas_acq_rel(&future->state, &state,
+                               state | SKUI_FUTURE_SETTING));
+    return true;
+}
+
+/* SETTING -> DONE; fires the waiters. */
+static void future_publish(skua_future *future, struct skui_outcome *outcome)
+{
+    uintptr_t done = SKUI_FUTURE_DONE;
+    uintptr_t before;
+
+    future->status = outcome->status;
+    future->value = outcome->value;
+    future->exception = outcome->exception;
+    if (outcome->status == SKUA_ECANCELED) {
+        done |= SKUI_FUTURE_CANCELLED;
+    } else if (outcome->status < 0) {
+        done |= SKUI_FUTURE_FAILED | SKUI_FUTURE_UNREAD;
+    }
+    /* FU1 release: the outcome is visible to every reader. FU2 acquire: the
+     * waiters' nodes are visible here. */
+    before = skui_exchange_acq_rel(&future->state, done);
+    if (SKUI_UNLIKELY((before & SKUI_FUTURE_SCRUB) != 0)) {
+        future_hand_off(future, state_list(before), false);
+    } else if (state_list(before) != NULL) {
+        fire_list(state_list(before), future);
+    }
+}
+
+bool skui_future_complete(skua_future *future, struct skui_outcome *outcome)
+{
+    if (!future_claim(future, outcome->status == SKUA_ECANCELED)) {
+        skua_exception_unref(outcome->exception);
+        return false;
+    }
+    future_publish(future, outcome);
+    return true;
+}
+
+void skui_future_complete_sole(skua_future *future,
+                               struct skui_outcome *outcome)
+{
+    future_publish(future, outcome);
+}
+
+bool skui_future_set_running(skua_future *future)
+{
+    uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
+
+    do {
+        if ((state & SKUI_FUTURE_PHASE) != SKUI_FUTURE_PENDING) {
+            return false;
+        }
+        /* FU2 acq_rel: keeps the list visible to who takes it. */
+    } while (!skui_cas_acq_rel(&future->state, &state,
+                               state | SKUI_FUTURE_RUNNING));
+    return true;
+}
+
+bool skui_future_cancel_plain(skua_future *future)
+{
+    struct skui_outcome outcome = {SKUA_ECANCELED, NULL, NULL};
+
+    return skui_future_complete(future, &outcome);
+}
+
+/* --- registering and leaving --- */
+
+bool skui_future_register(skua_future *future, struct skui_waiter *waiter)
+{
+    uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
+
+    /* relaxed: published by the CAS below */
+    skui_store_relaxed(&waiter->life, (uint32_t)SKUI_WAITER_LIVE);
+    for (;;) {
+        if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE) {
+            return false;
+        }
+        waiter_set_next(waiter, state_list(state));
+        /* FU2 acq_rel: the node is visible to who takes the list; what this
+         * list already holds stays so. */
+        if (skui_cas_acq_rel(&future->state, &state,
+                             (uintptr_t)waiter |
+                                 (state & SKUI_FUTURE_FLAGS))) {
+            return true;
+        }
+    }
+}
+
+/* Take the list out under SCRUB. False when done or another one scrubs. */
+static bool scrub_begin(skua_future *future, struct skui_waiter **out_list)
+{
+    uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
+
+    do {
+        if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE ||
+            (state & SKUI_FUTURE_SCRUB) != 0) {
+            return false;
+        }
+        /* FU2 acq_rel: takes the nodes. */
+    } while (!skui_cas_acq_rel(&future->state, &state,
+                               (state & SKUI_FUTURE_FLAGS) |
+                                   SKUI_FUTURE_SCRUB));
+    *out_list = state_list(state);
+    return true;
+}
+
+/* Append `older` behind the oldest of `newer`. */
+static struct skui_waiter *list_join(struct skui_waiter *newer,
+                                     struct skui_waiter *older)
+{
+    struct skui_waiter *last = newer;
+
+    if (newer == NULL) {
+        return older;
+    }
+    while (waiter_next(last) != NULL) {
+        last = waiter_next(last);
+    }
+    waiter_set_next(last, older);
+    return newer;
+}
+
+/* Put what is left back; fire it when the future was completed meanwhile. */
+static void scrub_end(skua_future *future, struct skui_waiter *rest)
+{
+    uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
+
+    for (;;) {
+        if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE) {
+            future_hand_off(future, rest, true);
+            return;
+        }
+        if (state_list(state) != NULL) {
+            /* FU2 acq_rel: takes what was registered meanwhile. */
+            if (skui_cas_acq_rel(&future->state, &state,
+                                 state & SKUI_FUTURE_FLAGS)) {
+                rest = list_join(state_list(state), rest);
+                state &= SKUI_FUTURE_FLAGS;
+            }
+            continue;
+        }
+        /* FU2 acq_rel: gives the list back. */
+        if (skui_cas_acq_rel(&future->state, &state,
+                             (uintptr_t)rest |
+                                 (state & SKUI_FUTURE_FLAGS &
+                                  ~(uintptr_t)SKUI_FUTURE_SCRUB))) {
+            return;
+        }
+    }
+}
+
+/* Weed a list that the caller took: what left, and callbacks equal to (fn,
+ * arg) when fn is given, which are counted. */
+static struct skui_waiter *scrub_weed(struct skui_waiter *list,
+                                      skua_done_callback_fn *fn, void *arg,
+                                      int *out_removed, uint32_t *out_live)
+{
+    struct skui_waiter *kept = NULL;
+    struct skui_waiter *last = NULL;
+
+    while (list != NULL) {
+        struct skui_waiter *waiter = list;
+        bool callback = waiter->runnable.detail >= SKUI_WAITER_CALLBACK;
+
+        list = waiter_next(waiter);
+        if (callback && fn != NULL && waiter->to.fn == fn &&
+            waiter->arg == arg) {
+            (*out_removed)++;
+            waiter_free(waiter);
+            continue;
+        }
+        /* FU3 acquire: pairs with skui_future_leave(). */
+        if (!callback &&
+            skui_load_acquire(&waiter->life) == SKUI_WAITER_LEFT) {
+            waiter_free(waiter);
+            continue;
+        }
+        (*out_live)++;
+        waiter_set_next(waiter, NULL);
+        if (last == NULL) {
+            kept = waiter;
+        } else {
+            waiter_set_next(last, waiter);
+        }
+        last = waiter;
+    }
+    return kept;
+}
+
+/* False when it could not scrub: done, or another thread does. */
+static bool future_scrub(skua_future *future, skua_done_callback_fn *fn,
+                         void *arg, int *out_removed)
+{
+    struct skui_waiter *list;
+    uint32_t live = 0;
+
+    if (!scrub_begin(future, &list)) {
+        return false;
+    }
+    skui_store_relaxed(&future->dead, 0u); /* relaxed: about */
+    list = scrub_weed(list, fn, arg, out_removed, &live);
+    /* relaxed: written under SCRUB, read as a hint */
+    skui_store_relaxed(&future->scrub_at,
+                       live / 2 > SCRUB_MINIMUM ? live / 2
+                                                : (uint32_t)SCRUB_MINIMUM);
+    scrub_end(future, list);
+    return true;
+}
+
+void skui_future_leave(skua_future *future, struct skui_waiter *waiter)
+{
+    int removed = 0;
+
+    /* FU3 acq_rel: the second of completer and leaver frees. */
+    if (skui_exchange_acq_rel(&waiter->life, (uint32_t)SKUI_WAITER_LEFT) ==
+        SKUI_WAITER_TAKEN) {
+        waiter_free(waiter);
+        return;
+    }
+    /* relaxed: about how many; only the scrubber must be alone */
+    if (skui_fetch_add_relaxed(&future->dead, 1u) + 1 >= SCRUB_MINIMUM &&
+        skui_load_relaxed(&future->dead) >=
+            skui_load_relaxed(&future->scrub_at)) {
+        (void)future_scrub(future, NULL, NULL, &removed);
+    }
+}
+
+static struct skui_waiter *waiter_make(enum skui_waiter_kind kind,
+                                       skua_done_callback_fn *fn, void *arg)
+{
+    struct skui_waiter *waiter = skui_object_get(SKUI_OBJECT_WAITER);
+
+    if (waiter != NULL) {
+        waiter->runnable.kind = SKUI_RUNNABLE_CALLBACK;
+        waiter->runnable.detail = kind;
+        waiter->to.fn = fn;
+        waiter->arg = arg;
+        waiter->future = NULL;
+        waiter->loop = NULL;
+        waiter->loop_id = 0;
+    }
+    return waiter;
+}
+
+int skui_future_add_inline(skua_future *future, skua_done_callback_fn *fn,
+                           void *arg)
+{
+    struct skui_waiter *waiter = waiter_make(SKUI_WAITER_INLINE, fn, arg);
+
+    if (waiter == NULL) {
+        return -ENOMEM;
+    }
+    if (!skui_future_register(future, waiter)) {
+        fire(waiter, future);
+    }
+    return 0;
+}
+
+int skua_future_add_done_callback(skua_future *future,
+                                  skua_done_callback_fn *fn, void *arg)
+{
+    skua_loop *loop = skui_loop_self();
+    struct skui_waiter *waiter;
+    int status = future == NULL || fn == NULL ? -EINVAL
+                                              : skui_future_check(future);
+
+    if (status < 0) {
+        return status;
+    }
+    if (future->kind == SKUI_FUTURE_EXECUTOR) {
+        return skui_future_add_inline(future, fn, arg);
+    }
+    if (loop == NULL) {
+        loop = skui_future_home(future);
+    }
+    if (loop == NULL) {
+        return SKUA_ENOLOOP;
+    }
+    waiter = waiter_make(SKUI_WAITER_CALLBACK, fn, arg);
+    if (waiter == NULL) {
+        return -ENOMEM;
+    }
+    waiter->loop = loop;
+    waiter->loop_id = skui_loop_id(loop);
+    if (!skui_future_register(future, waiter)) {
+        fire(waiter, future);
+    }
+    return 0;
+}
+
+int skua_future_remove_done_callback(skua_future *future,
+                                     skua_done_callback_fn *fn, void *arg)
+{
+    int removed = 0;
+    int status = future == NULL || fn == NULL ? -EINVAL
+                                              : skui_future_check(future);
+
+    if (status < 0) {
+        return status;
+    }
+    while (!future_scrub(future, fn, arg, &removed)) {
+        if (skui_future_is_done(future)) {
+            return 0;
+        }
+        skui_cpu_relax(); /* another thread scrubs: a few instructions */
+    }
+    return removed;
+}
+
+/* --- waiting in a plain thread --- */
+
+struct waiter_sleep {
+    struct timespec time;
+    const struct timespec *limit; /* NULL: none */
+};
+
+/* False when the deadline is over. */
+static bool waiter_sleep_for(int64_t deadline_ns, struct waiter_sleep *sleep)
+{
+    int64_t left;
+
+    sleep->limit = NULL;
+    if (deadline_ns == SKUA_FOREVER) {
+        return true;
+    }
+    left = deadline_ns - skui_clock_now();
+    if (left <= 0) {
+        return false;
+    }
+    sleep->time.tv_sec = left / SKUA_S;
+    sleep->time.tv_nsec = left % SKUA_S;
+    sleep->limit = &sleep->time;
+    return true;
+}
+
+static int future_wait_thread(skua_future *future, int64_t deadline_ns)
+{
+    struct skui_waiter *waiter = waiter_make(SKUI_WAITER_THREAD, NULL, NULL);
+    struct waiter_sleep sleep;
+
+    if (waiter == NULL) {
+        return -ENOMEM;
+    }
+    if (!skui_future_register(future, waiter)) {
+        waiter_free(waiter);
+        return 0;
+    }
+    /* FU3 acquire: pairs with fire_thread(). */
+    while (skui_load_acquire(&waiter->life) == SKUI_WAITER_LIVE) {
+        if (!waiter_sleep_for(deadline_ns, &sleep)) {
+            skui_future_leave(future, waiter);
+            return skui_future_is_done(future) ? 0 : -ETIMEDOUT;
+        }
+        (void)syscall(SYS_futex, &waiter->life, FUTEX_WAIT_PRIVATE,
+                      SKUI_WAITER_LIVE, sleep.limit, NULL, 0);
+    }
+    waiter_free(waiter);
+    return 0;
+}
+
+/* --- waiting in a task --- */
+
+struct await_state {
+    skua_future *future;
+    struct skui_waiter *waiter; /* NULL once it belongs to somebody else */
+    bool published;
+};
+
+static void await_publish(skui_claim claim, void *arg)
+{
+    struct await_state *state = arg;
+    struct skui_waiter *waiter = state->waiter;
+
+    waiter->to.claim = claim;
+    state->published = true;
+    if (!skui_future_register(state->future, waiter)) {
+        waiter_free(waiter);
+        (void)skui_wake(claim, 0);
+    }
+}
+
+static int future_wait_task(struct skui_task *task, skua_future *future,
+                            int64_t deadline_ns)
+{
+    struct await_state state = {future, NULL, false};
+    int reason;
+
+    if (future == &task->future) {
+        return -EDEADLK;
+    }
+    if (deadline_ns != SKUA_FOREVER && deadline_ns <= skui_clock_now()) {
+        return -ETIMEDOUT;
+    }
+    state.waiter = waiter_make(SKUI_WAITER_TASK, NULL, NULL);
+    if (state.waiter == NULL) {
+        return -ENOMEM;
+    }
+    /* A request that came before goes to what is awaited now (asyncio). */
+    if (skui_task_cancel_pending(task) && skua_future_cancel(future) == 1) {
+        (void)skui_task_take_cancel(task);
+    }
+    task->awaiting = future;
+    reason = skui_task_suspend(task, await_publish, &state, deadline_ns);
+    task->awaiting = NULL;
+    if (!state.published) {
+        waiter_free(state.waiter);
+    } else if (reason != 0) {
+        skui_future_leave(future, state.waiter);
+    }
+    return skui_task_take_cancel(task) ? SKUA_ECANCELED : reason;
+}
+
+int skui_future_wait(skua_future *future, int64_t deadline_ns)
+{
+    struct skui_task *task = skui_task_self();
+
+    if (skui_future_is_done(future)) {
+        return 0;
+    }
+    if (task != NULL) {
+        return future_wait_task(task, future, deadline_ns);
+    }
+    if (skui_loop_self() != NULL) {
+        return -EDEADLK; /* a callback: it would block its own loop */
+    }
+    return future_wait_thread(future, deadline_ns);
+}

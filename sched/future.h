@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * future.h - one outcome and those who wait for it.
+ *
+ * The state word holds a phase, flags, and while the future is not done the
+ * list of its waiters, newest first:
+ *
+ *   PENDING  no outcome; anyone may claim it
+ *   SETTING  one completer has claimed it and owns status, value, exception
+ *   DONE     those are constant; the upper bits hold the kind of outcome
+ *
+ * RUNNING  an executor runs its work. SCRUB  one thread has taken the list out
+ * to weed it and will bring the rest back.
+ *
+ *                 complete  register  leave  scrub  read
+ *   complete         -         -        -      -     -    (any thread)
+ *   register         -         -        -      -     -
+ *   leave            -         -        -      -     -
+ *   scrub            -         -        -      x     -    (excluded by SCRUB)
+ */
+#ifndef SKUI_FUTURE_H
+#define SKUI_FUTURE_H
+
+#include "exception.h"
+#include "runnable.h"
+#include "skua/future.h"
+#include "wait.h"
+
+SKUI_BEGIN_DECLS
+
+enum {
+    SKUI_FUTURE_PENDING = 0,
+    SKUI_FUTURE_SETTING = 1,
+    SKUI_FUTURE_DONE = 2,
+    SKUI_FUTURE_PHASE = 3,
+    SKUI_FUTURE_RUNNING = 4,
+    SKUI_FUTURE_SCRUB = 8,
+    SKUI_FUTURE_FLAGS = 15,
+    /* With DONE: */
+    SKUI_FUTURE_FAILED = 16,
+    SKUI_FUTURE_CANCELLED = 32,
+    SKUI_FUTURE_UNREAD = 64,
+};
+
+enum skui_future_kind {
+    SKUI_FUTURE_PLAIN,    /* asyncio.Future */
+    SKUI_FUTURE_TASK,     /* the future inside a struct skui_task */
+    SKUI_FUTURE_EXECUTOR, /* concurrent.futures.Future */
+};
+
+struct skui_waiter;
+
+struct skua_future {
+    _Atomic(uintptr_t) state;
+    _Atomic(struct skui_waiter *) handoff; /* FU4: see future.c, scrub */
+    _Atomic(uint32_t) refs;                /* RF1 */
+    _Atomic(uint32_t) dead; /* relaxed: nodes that left, about */
+    _Atomic(uint32_t) scrub_at; /* relaxed: how many are worth a scrub */
+    int status;             /* owned by the completer until DONE, as below */
+    void *value;
+    skua_exception *exception;
+    skua_loop *loop; /* home; constant; type-stable, see loop_id */
+    uint32_t loop_id;
+    uint8_t kind;       /* constant */
+    bool reports_unread; /* constant once shared */
+};
+
+/* What a waiter does when the future is done: runnable.detail. */
+enum skui_waiter_kind {
+    SKUI_WAITER_TASK,     /* wake a claim */
+    SKUI_WAITER_THREAD,   /* wake a thread that sleeps on `life` */
+    SKUI_WAITER_CALLBACK, /* queue fn(future, arg) on `loop` */
+    SKUI_WAITER_INLINE,   /* call fn(future, arg) in the completing thread */
+};
+
+enum skui_waiter_life {
+    SKUI_WAITER_LIVE,  /* in a list, or in the hands of a scrubber */
+    SKUI_WAITER_LEFT,  /* given up: whoever finds it in a list frees it */
+    SKUI_WAITER_TAKEN, /* fired: see future.c for who frees which kind */
+};
+
+struct skui_waiter {
+    struct skui_runnable runnable; /* `next` links the list; CALLBACK: queued */
+    union {
+        skui_claim claim;
+        skua_done_callback_fn *fn;
+    } to;
+    void *arg;
+    skua_future *future; /* CALLBACK: a reference */
+    skua_loop *loop;     /* CALLBACK */
+    uint32_t loop_id;
+    _Atomic(uint32_t) life; /* FU3 */
+};
+
+static inline bool skui_future_is_done(const skua_future *future)
+{
+    /* FU1 acquire: the outcome is visible. */
+    return (skui_load_acquire(&((skua_future *)future)->state) &
+            SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE;
+}
+
+static inline bool skui_future_is_task(const skua_future *future)
+{
+    return future->kind == SKUI_FUTURE_TASK;
+}
+
+/* Set up a future in its memory; whoever lists tasks may see it from then. */
+void skui_future_init(skua_future *future, enum skui_future_kind kind,
+                      skua_loop *loop, uint32_t refs);
+/* Release what the outcome holds and report it if nobody read it. */
+void skui_future_fini(skua_future *future);
+
+/* A new future of a kind; NULL when memory is short. */
+skua_future *skui_future_make(enum skui_future_kind kind, skua_loop *loop);
+
+/*
+ * Complete; takes the outcome's exception in every case. False when somebody
+ * else has claimed the future. A status of SKUA_ECANCELED cancels.
+ */
+bool skui_future_complete(skua_future *future, struct skui_outcome *outcome);
+
+/* As skui_future_complete() by the only possible completer: a task itself. */
+void skui_future_complete_sole(skua_future *future,
+                               struct skui_outcome *outcome);
+
+/* Executors: the work starts. False when it was cancelled: skip it. */
+bool skui_future_set_running(skua_future *future);
+
+/* Cancel a future that is no task. */
+bool skui_future_cancel_plain(skua_future *future);
+
+/*
+ * Add a LIVE waiter. False when the future is done: it was not added and still
+ * belongs to the caller.
+ */
+bool skui_future_register(skua_future *future, struct skui_waiter *waiter);
+
+/* Give up a waiter of kind TASK or THREAD, which is not used afterwards. */
+void skui_future_leave(skua_future *future, struct skui_waiter *waiter);
+
+/* Call fn(future, arg) in whatever thread completes it, now if it is done. */
+int skui_future_add_inline(skua_future *future, skua_done_callback_fn *fn,
+                           void *arg);
+
+/* Run a CALLBACK waiter that a loop took from its queue; frees it. */
+void skui_waiter_run(struct skui_waiter *waiter);
+/* Free a CALLBACK waiter that will not run. */
+void skui_waiter_discard(struct skui_waiter *waiter);
+
+/* The outcome of a future that is done, with an own reference; marks it read. */
+void skui_future_read(skua_future *future, struct skui_outcome *out);
+
+/* The home loop while that is open, else NULL. */
+skua_loop *skui_future_home(const skua_future *future);
+
+/* 0, or SKUA_EFORKED for a future of the parent process. */
+int skui_future_check(const skua_future *future);
+
+/* Await in a task or a thread; see skua_await_until(). */
+int skui_future_wait(skua_future *future, int64_t deadline_ns);
+
+SKUI_END_DECLS
+
+#endif

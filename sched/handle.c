@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * handle.c - callbacks queued on a loop, now or at a time.
+ * Threads     The loop runs a handle; any thread cancels it.
+ * Invariants  PENDING -> RUNNING -> RAN, or PENDING -> CANCELLED: once. The
+ *             queue or the timers own one reference while they hold it.
+ * Ordering    HN1 state, RF1 references.
+ */
+#include "handle.h"
+
+#include <errno.h>
+
+#include "loop.h"
+#include "report.h"
+#include "task.h"
+
+enum handle_state {
+    HANDLE_PENDING,
+    HANDLE_RUNNING,
+    HANDLE_RAN,
+    HANDLE_CANCELLED,
+};
+
+struct timer_handle {
+    struct skua_handle handle;
+    int64_t when_ns; /* constant */
+    struct skui_timer timer;
+};
+
+void skui_handle_classes_init(void)
+{
+    skui_object_class_init(SKUI_OBJECT_HANDLE, sizeof(struct skua_handle));
+    skui_object_class_init(SKUI_OBJECT_TIMER_HANDLE,
+                           sizeof(struct timer_handle));
+}
+
+static struct timer_handle *timer_handle_of(skua_handle *handle)
+{
+    return SKUI_CONTAINER_OF(handle, struct timer_handle, handle);
+}
+
+skua_handle *skui_handle_of_runnable(struct skui_runnable *runnable)
+{
+    return SKUI_CONTAINER_OF(runnable, struct skua_handle, runnable);
+}
+
+static void handle_init(skua_handle *handle, skua_loop *loop,
+                        skua_callback_fn *fn, void *arg)
+{
+    handle->runnable.kind = SKUI_RUNNABLE_HANDLE;
+    handle->fn = fn;
+    handle->arg = arg;
+    handle->loop = loop;
+    handle->loop_id = skui_loop_id(loop);
+    /* relaxed, both: not shared yet */
+    skui_store_relaxed(&handle->state, (uint32_t)HANDLE_PENDING);
+    skui_store_relaxed(&handle->refs, 1u); /* relaxed: as above */
+}
+
+int skui_handle_new(skua_loop *loop, skua_callback_fn *fn, void *arg,
+                    skua_handle **out_handle)
+{
+    skua_handle *handle = skui_object_get(SKUI_OBJECT_HANDLE);
+
+    if (handle == NULL) {
+        return -ENOMEM;
+    }
+    handle_init(handle, loop, fn, arg);
+    handle->runnable.detail = 0;
+    *out_handle = handle;
+    return 0;
+}
+
+skua_handle *skua_handle_ref(skua_handle *handle)
+{
+    if (handle != NULL) {
+        /* relaxed: the caller has a reference already */
+        (void)skui_fetch_add_relaxed(&handle->refs, 1u);
+    }
+    return handle;
+}
+
+void skua_handle_unref(skua_handle *handle)
+{
+    if (handle == NULL) {
+        return;
+    }
+    /* RF1 acq_rel: the last one sees what the others did. The test spares the
+     * last owner a read-modify-write. */
+    if (skui_load_acquire(&handle->refs) != 1 &&
+        skui_fetch_sub_acq_rel(&handle->refs, 1u) != 1) {
+        return;
+    }
+    if (handle->runnable.detail != 0) {
+        skui_object_put(SKUI_OBJECT_TIMER_HANDLE, timer_handle_of(handle));
+    } else {
+        skui_object_put(SKUI_OBJECT_HANDLE, handle);
+    }
+}
+
+void skui_handle_discard(skua_handle *handle)
+{
+    skua_handle_unref(handle);
+}
+
+static bool handle_claim(skua_handle *handle, enum handle_state to)
+{
+    uint32_t pending = HANDLE_PENDING;
+
+    /* HN1 acq_rel: one of run and cancel wins, and sees what came before. */
+    return skui_cas_acq_rel(&handle->state, &pending, (uint32_t)to);
+}
+
+void skui_handle_run(skua_loop *loop, skua_handle *handle)
+{
+    struct skui_frame saved;
+
+    if (handle_claim(handle, HANDLE_RUNNING)) {
+        skui_count(&loop->counters.callbacks_run, 1);
+        loop->current_handle = handle;
+        saved = skui_frame_enter();
+        handle->fn(handle->arg);
+        skui_report_raised(&saved, "exception in callback", NULL, handle);
+        loop->current_handle = NULL;
+        /* HN1 release: who waits in cancel sees what the callback did. */
+        skui_store_release(&handle->state, (uint32_t)HANDLE_RAN);
+    }
+    skua_handle_unref(handle);
+}
+
+int skua_handle_cancel(skua_handle *handle)
+{
+    const skua_loop *self = skui_loop_self();
+
+    if (handle == NULL) {
+        return -EINVAL;
+    }
+    if (handle_claim(handle, HANDLE_CANCELLED)) {
+        if (handle->runnable.detail != 0 &&
+            skui_timers_cancel(&handle->loop->timers,
+                               &timer_handle_of(handle)->timer)) {
+            skua_handle_unref(handle);
+        }
+        return 1;
+    }
+    if (self != NULL && self->current_handle == handle) {
+        return 0;
+    }
+    /* HN1 acquire: pairs with the end of skui_handle_run(). */
+    while (skui_load_acquire(&handle->state) == HANDLE_RUNNING) {
+        (void)sched_yield();
+    }
+    return 0;
+}
+
+bool skua_handle_cancelled(const skua_handle *handle)
+{
+    /* HN1 acquire: pairs with skua_handle_cancel(). */
+    return handle != NULL &&
+           skui_load_acquire(&((skua_handle *)handle)->state) ==
+               HANDLE_CANCELLED;
+}
+
+int64_t skua_handle_when(const skua_handle *handle)
+{
+    return handle == NULL || handle->runnable.detail == 0
+               ? SKUA_NOT_A_TIME
+               : timer_handle_of((skua_handle *)handle)->when_ns;
+}
+
+void skui_loop_queue_handle(skua_loop *loop, skua_handle *handle)
+{
+    if (!skui_loop_queue(loop, &handle->runnable)) {
+        skua_handle_unref(handle);
+    }
+}
+
+static int loop_call(skua_loop *loop, skua_callback_fn *fn, void *arg,
+                     skua_handle **out_handle)
+{
+    skua_handle *handle;
+    int status = skui_handle_new(loop, fn, arg, &handle);
+
+    if (status < 0) {
+        return status;
+    }
+    if (out_handle != NULL) {
+        *out_handle = skua_handle_ref(handle);
+    }
+    if (!skui_loop_queue(loop, &handle->runnable)) {
+        if (out_handle != NULL) {
+            skua_handle_unref(handle);
+            *out_handle = NULL;
+        }
+        skua_handle_unref(handle);
+        return SKUA_ECLOSED;
+    }
+    return 0;
+}
+
+int skua_loop_call_soon(skua_loop *loop, skua_callback_fn *fn, void *arg,
+                        skua_handle **out_handle)
+{
+    int status =
+        loop == NULL || fn == NULL ? -EINVAL : skui_loop_check_own(loop);
+
+    return status < 0 ? status : loop_call(loop, fn, arg, out_handle);
+}
+
+int skua_loop_call_soon_threadsafe(skua_loop *loop, skua_callback_fn *fn,
+                                   void *arg, skua_handle **out_handle)
+{
+    int status =
+        loop == NULL || fn == NULL ? -EINVAL : skui_loop_check_open(loop);
+
+    return status < 0 ? status : loop_call(loop, fn, arg, out_handle);
+}
+
+int skua_loop_call_at(skua_loop *loop, int64_t when_ns, skua_callback_fn *fn,
+                      void *arg, skua_handle **out_handle)
+{
+    struct timer_handle *timer;
+    int status;
+
+    if (loop == NULL || fn == NULL || when_ns == SKUA_NOT_A_TIME) {
+        return -EINVAL;
+    }
+    status = skui_loop_check_own(loop);
+    if (status < 0) {
+        return status;
+    }
+    timer = skui_object_get(SKUI_OBJECT_TIMER_HANDLE);
+    if (timer == NULL) {
+        return -ENOMEM;
+    }
+    handle_init(&timer->handle, loop, fn, arg);
+    timer->handle.runnable.detail = 1;
+    timer->when_ns = when_ns;
+    timer->timer.kind = SKUI_TIMER_OF_HANDLE;
+    if (out_handle != NULL) {
+        *out_handle = skua_handle_ref(&timer->handle);
+    }
+    skui_timers_start(&loop->timers, &timer->timer, when_ns);
+    if (skui_loop_self() != loop) {
+        skui_loop_wake(loop);
+    }
+    return 0;
+}
+
+int skua_loop_call_later(skua_loop *loop, int64_t delay_ns,
+                         skua_callback_fn *fn, void *arg,
+                         skua_handle **out_handle)
+{
+    if (delay_ns == SKUA_NOT_A_TIME) {
+        return -EINVAL;
+    }
+    return skua_loop_call_at(loop, skui_clock_after(delay_ns), fn, arg,
+                             out_handle);
+}
+
+static struct timer_handle *timer_handle_of_timer(struct skui_timer *timer)
+{
+    return SKUI_CONTAINER_OF(timer, struct timer_handle, timer);
+}
+
+void skui_handle_timer_due(struct skui_timer *timer)
+{
+    struct timer_handle *handle = timer_handle_of_timer(timer);
+
+    skui_loop_queue_handle(handle->handle.loop, &handle->handle);
+}
+
+void skui_handle_timer_discard(struct skui_timer *timer)
+{
+    skua_handle_unref(&timer_handle_of_timer(timer)->handle);
+}

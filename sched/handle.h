@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * handle.h - a callback queued on a loop, now or at a time.
+ */
+#ifndef SKUI_HANDLE_H
+#define SKUI_HANDLE_H
+
+#include "runnable.h"
+#include "skua/loop.h"
+
+SKUI_BEGIN_DECLS
+
+struct skua_handle {
+    struct skui_runnable runnable; /* detail: whether it is a timer */
+    skua_callback_fn *fn;
+    void *arg;
+    skua_loop *loop;
+    uint32_t loop_id;
+    _Atomic(uint32_t) state; /* HN1; see handle.c */
+    _Atomic(uint32_t) refs;  /* RF1 */
+};
+
+SKUI_END_DECLS
+
+#endif

@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * loop.c - one event loop: open, iterate, run, close.
+ * Threads     One at a time runs it; any posts to it.
+ * Invariants  `id` is unique among loops and 0 once closed; memory of closed
+ *             loops is reused for loops only.
+ * Ordering    PK1 (park.c), LP1 id, LP2 running.
+ * Rejected    Counting references from futures and handles: two
+ *             read-modify-writes on one line for each of them. They compare
+ *             ids instead.
+ */
+#include "loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "future.h"
+#include "overflow.h"
+#include "report.h"
+#include "runner.h"
+#include "task.h"
+
+enum {
+    RUNS_PER_POLL = 61,
+    POLL_INTERVAL_NS = 50000,
+    SPIN_NS = 50000,
+};
+
+static struct skui_spinlock free_lock;
+static skua_loop *free_loops; /* guarded by free_lock */
+static uint32_t last_id;      /* guarded by free_lock */
+
+/* A loop of one: its executor slot lies behind it. */
+struct own_loop {
+    skua_loop loop;
+    struct skui_executor_slot executor_slot;
+};
+
+/* --- opening and closing --- */
+
+static skua_loop *loop_allocate(uint32_t *out_id)
+{
+    skua_loop *loop;
+
+    skui_spinlock_lock(&free_lock);
+    *out_id = ++last_id;
+    loop = free_loops;
+    if (loop != NULL) {
+        free_loops = loop->next_free;
+    }
+    skui_spinlock_unlock(&free_lock);
+    if (loop == NULL) {
+        struct own_loop *own = skui_allocate_aligned(sizeof(*own));
+
+        if (own == NULL) {
+            return NULL;
+        }
+        loop = &own->loop;
+        skui_inbox_init(&loop->inbox);
+        /* relaxed: not shared yet */
+        skui_store_relaxed(&loop->park_state, (uint32_t)SKUI_PARK_CLOSED);
+    }
+    return loop;
+}
+
+void skui_loop_recycle(skua_loop *loop)
+{
+    skui_spinlock_lock(&free_lock);
+    loop->next_free = free_loops;
+    free_loops = loop;
+    skui_spinlock_unlock(&free_lock);
+}
+
+void skui_loops_after_fork(void)
+{
+    skui_spinlock_unlock(&free_lock);
+    free_loops = NULL; /* a loop may have been between list and use */
+}
+
+/* All that no other thread reads through a stale pointer. */
+static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
+{
+    loop->handler = NULL;
+    loop->handler_arg = NULL;
+    skui_ready_init(&loop->ready);
+    skui_timers_init(&loop->timers, skui_clock_now());
+    loop->current = NULL;
+    loop->current_handle = NULL;
+    loop->runs_since_poll = 0;
+    loop->polled_at_ticks = 0;
+    memset(&loop->idle, 0, sizeof(loop->idle));
+    memset(&loop->counters, 0, sizeof(loop->counters));
+    loop->idle.spin_ns = SPIN_NS;
+    loop->idle.gap_ns = 4 * SPIN_NS; /* no spinning before it has paid */
+    loop->runner = runner;
+    loop->index = index;
+    loop->fork_generation = skui_fork_generation();
+    if (runner != NULL) {
+        loop->executor_slot = &runner->executor_slot;
+    } else {
+        struct own_loop *own = SKUI_CONTAINER_OF(loop, struct own_loop, loop);
+
+        memset(&own->executor_slot, 0, sizeof(own->executor_slot));
+        loop->executor_slot = &own->executor_slot;
+    }
+    /* relaxed, all: not shared yet */
+    skui_store_relaxed(&loop->running, false);
+    skui_store_relaxed(&loop->stop_requested, false); /* relaxed: as above */
+    skui_store_relaxed(&loop->debug, false);          /* relaxed: as above */
+    skui_store_relaxed(&loop->refs, 1u);              /* relaxed: as above */
+}
+
+int skui_loop_open(const struct skui_poller_ops *poller_ops,
+                   size_t stack_bytes, skua_runner *runner, unsigned index,
+                   skua_loop **out_loop)
+{
+    skua_loop *loop;
+    uint32_t id;
+    int status;
+
+    skui_runtime_init();
+    loop = loop_allocate(&id);
+    if (loop == NULL) {
+        return -ENOMEM;
+    }
+    loop_reset(loop, runner, index);
+    status = skui_stack_pool_init(&loop->stack_pool, stack_bytes);
+    if (status < 0) {
+        skui_loop_recycle(loop);
+        return status;
+    }
+    loop->poller_ops = poller_ops != NULL ? poller_ops : &skui_epoll_poller;
+    status = loop->poller_ops->open(loop, &loop->poller);
+    if (status < 0) {
+        skui_stack_pool_fini(&loop->stack_pool);
+        skui_loop_recycle(loop);
+        return status;
+    }
+    /* LP1 release: who sees the id sees the loop. */
+    skui_store_release(&loop->id, id);
+    /* PK1 (seq_cst): posts wake it from here on. */
+    skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_PARKED);
+    *out_loop = loop;
+    return 0;
+}
+
+void skui_runnable_discard(struct skui_runnable *runnable)
+{
+    switch ((enum skui_runnable_kind)runnable->kind) {
+    case SKUI_RUNNABLE_TASK:
+        skui_task_abandon(
+            SKUI_CONTAINER_OF(runnable, struct skui_task, runnable));
+        break;
+    case SKUI_RUNNABLE_HANDLE:
+        skui_handle_discard(skui_handle_of_runnable(runnable));
+        break;
+    case SKUI_RUNNABLE_CALLBACK:
+        skui_waiter_discard(
+            SKUI_CONTAINER_OF(runnable, struct skui_waiter, runnable));
+        break;
+    case SKUI_RUNNABLE_STUB:
+        break;
+    }
+}
+
+/* Drop what others posted to a closed loop; any of them may do it. */
+static void loop_drain_inbox(skua_loop *loop)
+{
+    struct skui_runnable *runnable;
+
+    skui_spinlock_lock(&loop->lock);
+    while ((runnable = skui_inbox_pop(&loop->inbox)) != NULL) {
+        skui_spinlock_unlock(&loop->lock);
+        skui_runnable_discard(runnable);
+        skui_spinlock_lock(&loop->lock);
+    }
+    skui_spinlock_unlock(&loop->lock);
+}
+
+static void timer_discard(struct skui_timer *timer, void *arg)
+{
+    (void)arg;
+    if (timer->kind == SKUI_TIMER_OF_HANDLE) {
+        skui_handle_timer_discard(timer);
+    }
+}
+
+/* Report and end the tasks that are left; their stacks are not unwound. */
+static void loop_abandon_tasks(skua_loop *loop)
+{
+    skua_task *tasks[32];
+    int64_t count;
+
+    do {
+        count = skui_task_list(loop, tasks, 32);
+        for (int64_t i = 0; i < count && i < 32; i++) {
+            skua_exception_context context = {0};
+
+            context.message = "Task was destroyed but it is pending!";
+            context.status = SKUA_ECLOSED;
+            context.loop = loop;
+            context.future = tasks[i];
+            skui_report(&context);
+            skui_task_abandon(skui_task_of(tasks[i]));
+            skua_future_unref(tasks[i]);
+        }
+    } while (count > 32);
+}
+
+void skui_loop_shut(skua_loop *loop)
+{
+    struct skui_runnable *runnable;
+
+    /* Queued tasks are found by the list as well: callbacks go first. */
+    while ((runnable = skui_ready_pop(&loop->ready, UINT64_MAX)) != NULL) {
+        if (runnable->kind != SKUI_RUNNABLE_TASK) {
+            skui_runnable_discard(runnable);
+        }
+    }
+    while ((runnable = skui_inbox_pop(&loop->inbox)) != NULL) {
+        if (runnable->kind != SKUI_RUNNABLE_TASK) {
+            skui_runnable_discard(runnable);
+        }
+    }
+    loop_abandon_tasks(loop);
+    (void)skui_timers_fire_due(&loop->timers, INT64_MAX, timer_discard, NULL);
+    /* LP1 release: futures and handles that name it find it closed. */
+    skui_store_release(&loop->id, 0u);
+    /* PK1 (seq_cst): who posted before and did not see this is drained here;
+     * who posts after sees it and drains. */
+    skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_CLOSED);
+    loop_drain_inbox(loop);
+    loop->poller_ops->close(loop->poller);
+    loop->poller = NULL;
+    skui_stack_pool_trim(&loop->stack_pool);
+    skui_stack_pool_fini(&loop->stack_pool);
+}
+
+/* --- queueing --- */
+
+bool skui_loop_has_siblings(const skua_loop *loop)
+{
+    return loop->runner != NULL && loop->runner->count > 1;
+}
+
+bool skui_loop_queue(skua_loop *loop, struct skui_runnable *runnable)
+{
+    uint32_t state;
+
+    if (skui_loop_self() == loop) {
+        skui_ready_push_pinned(&loop->ready, runnable);
+        return true;
+    }
+    if (skui_loop_id(loop) == 0) {
+        return false;
+    }
+    skui_inbox_push(&loop->inbox, runnable);
+    /* PK1 (seq_cst): looked at after the push. */
+    state = skui_load_seq_cst(&loop->park_state);
+    if (state == SKUI_PARK_PARKED) {
+        skui_loop_wake(loop);
+    } else if (state == SKUI_PARK_CLOSED) {
+        loop_drain_inbox(loop);
+    }
+    return true;
+}
+
+void skui_loop_post_from_signal(skua_loop *loop,
+                                struct skui_runnable *runnable)
+{
+    /* Not the ready queue, even in the loop's own thread: the signal may have
+     * interrupted it there. Both steps are safe in a handler. */
+    skui_inbox_push(&loop->inbox, runnable);
+    skui_loop_wake(loop);
+}
+
+static void loop_spill(skua_loop *loop, skua_runner *runner)
+{
+    struct skui_runnable *first = NULL;
+    struct skui_runnable *last = NULL;
+    size_t count = skui_ready_spill(&loop->ready, &first, &last);
+
+    if (count > 0) {
+        skui_count(&loop->counters.spilled, count);
+        skui_inject_push(&runner->inject, first, last, count);
+    }
+}
+
+void skui_loop_queue_task(skua_loop *home, struct skui_runnable *runnable,
+                          bool pinned)
+{
+    skua_loop *self = skui_loop_self();
+    skua_runner *runner = home->runner;
+
+    if (pinned) {
+        if (!skui_loop_queue(home, runnable)) {
+            skui_runnable_discard(runnable);
+        }
+        return;
+    }
+    if (self == NULL || self->runner != runner) {
+        skui_inject_push(&runner->inject, runnable, runnable, 1);
+        skui_runner_notify(runner, NULL, 1);
+        return;
+    }
+    while (!skui_ready_push_stealable(&self->ready, runnable)) {
+        loop_spill(self, runner);
+    }
+    skui_runner_notify(runner, self,
+                       skui_ready_stealable_count(&self->ready));
+}
+
+/* --- one iteration --- */
+
+static void loop_timer_due(struct skui_timer *timer, void *arg)
+{
+    (void)arg;
+    if (timer->kind == SKUI_TIMER_OF_TASK) {
+        skui_task_timer_due(timer);
+    } else {
+        skui_handle_timer_due(timer);
+    }
+}
+
+static void loop_fire_timers(skua_loop *loop)
+{
+    if (skui_timers_any(&loop->timers)) {
+        (void)skui_timers_fire_due(&loop->timers, skui_clock_now(),
+                                   loop_timer_due, loop);
+    }
+}
+
+static void loop_take_inbox(skua_loop *loop)
+{
+    struct skui_runnable *runnable;
+
+    while ((runnable = skui_inbox_pop(&loop->inbox)) != NULL) {
+        skui_ready_push_pinned(&loop->ready, runnable);
+    }
+}
+
+static bool loop_poll_is_due(const skua_loop *loop)
+{
+    return !skui_loop_has_siblings(loop) ||
+           loop->runs_since_poll >= RUNS_PER_POLL ||
+           skui_clock_ticks() - loop->polled_at_ticks >=
+               skui_clock_ticks_of(POLL_INTERVAL_NS);
+}
+
+/* Tasks that wait in the inject queue take their turn with those here. */
+static void loop_take_injected_in_turn(skua_loop *loop)
+{
+    struct skui_runnable *runnable;
+
+    if (skui_loop_has_siblings(loop) &&
+        skui_inject_pop(&loop->runner->inject, 1, &runnable) > 0 &&
+        !skui_ready_push_stealable(&loop->ready, runnable)) {
+        skui_inject_push(&loop->runner->inject, runnable, runnable, 1);
+    }
+}
+
+static void loop_note_poll(skua_loop *loop)
+{
+    loop->runs_since_poll = 0;
+    loop->polled_at_ticks = skui_clock_ticks();
+}
+
+static void loop_poll(skua_loop *loop, int64_t deadline_ns)
+{
+    bool stopping =
+        skui_load_relaxed(&loop->stop_requested); /* relaxed: a flag */
+
+    if (!stopping && skui_ready_is_empty(&loop->ready) &&
+        skui_inbox_is_empty(&loop->inbox)) {
+        int64_t timer_ns = skui_timers_next_deadline(&loop->timers);
+
+        skui_loop_idle(loop,
+                       timer_ns < deadline_ns ? timer_ns : deadline_ns);
+        loop_note_poll(loop);
+    } else if (loop_poll_is_due(loop)) {
+        skui_count(&loop->counters.polls, 1);
+        (void)loop->poller_ops->poll(loop->poller, 0);
+        loop_take_injected_in_turn(loop);
+        loop_note_poll(loop);
+    }
+}
+
+static void loop_run_one(skua_loop *loop, struct skui_runnable *runnable)
+{
+    switch ((enum skui_runnable_kind)runnable->kind) {
+    case SKUI_RUNNABLE_TASK:
+        skui_count(&loop->counters.tasks_run, 1);
+        skui_task_step(loop, SKUI_CONTAINER_OF(runnable, struct skui_task,
+                                               runnable));
+        break;
+    case SKUI_RUNNABLE_HANDLE:
+        skui_handle_run(loop, skui_handle_of_runnable(runnable));
+        break;
+    case SKUI_RUNNABLE_CALLBACK:
+        skui_count(&loop->counters.callbacks_run, 1);
+        skui_waiter_run(
+            SKUI_CONTAINER_OF(runnable, struct skui_waiter, runnable));
+        break;
+    case SKUI_RUNNABLE_STUB:
+        break;
+    }
+}
+
+/* Run what is ready now; with siblings, until a poll is due. */
+static void loop_run_batch(skua_loop *loop)
+{
+    uint64_t end = skui_ready_next_ticket(&loop->ready);
+    bool siblings = skui_loop_has_siblings(loop);
+    struct skui_runnable *runnable;
+
+    while ((runnable = skui_ready_pop(&loop->ready, end)) != NULL) {
+        if (loop->idle.searching) {
+            skui_idle_found(loop);
+        }
+        loop_run_one(loop, runnable);
+        loop->runs_since_poll++;
+        if (siblings && loop_poll_is_due(loop)) {
+            break;
+        }
+    }
+}
+
+void skui_loop_iterate(skua_loop *loop, int64_t deadline_ns)
+{
+    skui_count(&loop->counters.iterations, 1);
+    loop_poll(loop, deadline_ns);
+    loop_fire_timers(loop);
+    loop_take_inbox(loop);
+    loop_run_batch(loop);
+}
+
+/* --- running --- */
+
+int skui_loop_check_open(const skua_loop *loop)
+{
+    if (loop->fork_generation != skui_fork_generation()) {
+        return SKUA_EFORKED;
+    }
+    return skui_loop_id(loop) == 0 ? SKUA_ECLOSED : 0;
+}
+
+int skui_loop_check_own(const skua_loop *loop)
+{
+    int status = skui_loop_check_open(loop);
+
+    if (status == 0 && skua_loop_is_running(loop) &&
+        skui_loop_self() != loop) {
+        return -EPERM;
+    }
+    return status;
+}
+
+int skui_loop_enter(skua_loop *loop)
+{
+    bool idle = false;
+    int status = skui_loop_check_open(loop);
+
+    if (status < 0) {
+        return status;
+    }
+    /* LP2 acq_rel: what the last thread that ran it did is visible. */
+    if (skui_loop_self() != NULL ||
+        !skui_cas_acq_rel(&loop->running, &idle, true)) {
+        return SKUA_ERUNNING;
+    }
+    status = skui_overflow_thread_init();
+    if (status < 0) {
+        skui_store_release(&loop->running, false); /* LP2 release */
+        return status;
+    }
+    skui_coroutine_init_thread(&loop->scheduler);
+    loop->thread = pthread_self();
+    skui_loop_set_self(loop);
+    skui_executor_add_loops(1);
+    /* PK1 (seq_cst): awake; the first iteration looks at the inbox. */
+    skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_AWAKE);
+    return 0;
+}
+
+void skui_loop_leave(skua_loop *loop)
+{
+    skui_executor_add_loops(-1);
+    skui_loop_set_self(NULL);
+    skui_overflow_thread_fini();
+    if (loop->idle.searching) {
+        skui_idle_found(loop);
+    }
+    /* PK1 (seq_cst): who embeds the loop is woken through its descriptor. */
+    skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_PARKED);
+    /* LP2 release: the next thread to run it sees what was done here. */
+    skui_store_release(&loop->running, false);
+}
+
+void skui_loop_run(skua_loop *loop)
+{
+    do {
+        skui_loop_iterate(loop, SKUA_FOREVER);
+        /* relaxed: a flag; its setter wakes the loop */
+    } while (!skui_load_relaxed(&loop->stop_requested));
+    skui_store_relaxed(&loop->stop_requested, false); /* relaxed: a flag */
+}
+
+void skui_loop_request_stop(skua_loop *loop)
+{
+    /* PK1 (seq_cst): set before the look at the park state, and looked at
+     * after sleep was announced. */
+    skui_store_seq_cst(&loop->stop_requested, true);
+    skui_loop_wake(loop);
+}
+
+static void loop_stop_when_done(skua_future *future, void *arg)
+{
+    skua_loop *loop = arg;
+
+    (void)future;
+    skui_store_relaxed(&loop->stop_requested, true); /* relaxed: own thread */
+}
+
+int skui_loop_run_until(skua_loop *loop, skua_future *future)
+{
+    int status =
+        skua_future_add_done_callback(future, loop_stop_when_done, loop);
+
+    if (status < 0) {
+        return status;
+    }
+    skui_loop_run(loop);
+    (void)skua_future_remove_done_callback(future, loop_stop_when_done, loop);
+    return skui_future_is_done(future) ? 0 : SKUA_ESTOPPED;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * loop.h - one event loop.
+ *
+ * Loops live in type-stable memory: a future or handle that outlives its loop
+ * holds a pointer and the loop's id, which changes when the loop is closed.
+ *
+ *             run   post   close   read flags
+ *   run        x     -      x        -      (one thread at a time)
+ *   post       -     -      -        -      (any thread)
+ */
+#ifndef SKUI_LOOP_H
+#define SKUI_LOOP_H
+
+#include <pthread.h>
+
+#include "clock.h"
+#include "coroutine.h"
+#include "inbox.h"
+#include "poller.h"
+#include "ready.h"
+#include "skua/loop.h"
+#include "skua/runner.h"
+#include "timers.h"
+
+SKUI_BEGIN_DECLS
+
+struct skui_task;
+struct skui_executor_slot;
+
+/* What a waker must do to reach the loop (park.c). */
+enum skui_park_state {
+    SKUI_PARK_AWAKE,     /* nothing: the loop will look */
+    SKUI_PARK_PARKED,    /* make it AWAKE and wake the poller */
+    SKUI_PARK_SEARCHING, /* woken to steal, counted as a searcher */
+    SKUI_PARK_CLOSED,    /* nobody will look: take the inbox down */
+};
+
+/* Counters: written by the loop's thread, read by any. */
+struct skui_counters {
+    _Atomic(uint64_t) iterations;
+    _Atomic(uint64_t) tasks_run;
+    _Atomic(uint64_t) callbacks_run;
+    _Atomic(uint64_t) stolen;
+    _Atomic(uint64_t) spilled;
+    _Atomic(uint64_t) polls;
+    _Atomic(uint64_t) parks;
+    _Atomic(uint64_t) wakes_sent;
+    _Atomic(uint64_t) spins;
+    _Atomic(uint64_t) spins_paid;
+};
+
+/* How a loop idles; the owner's. */
+struct skui_idle {
+    skua_spin_policy policy;
+    int64_t spin_ns;
+    int64_t gap_ns;          /* average of recent idle gaps */
+    unsigned victim;         /* where to look next */
+    uint32_t seen_head;      /* of a victim with a single task ... */
+    unsigned seen_victim;    /* ... that is left to its owner ... */
+    int64_t seen_at_ns;      /* ... if it moves soon */
+    bool searching;          /* counted in runner->searching */
+};
+
+struct skua_loop {
+    /* Any thread. */
+    struct skui_inbox inbox;
+    _Atomic(uint32_t) park_state;   /* PK1, PK2 */
+    _Atomic(uint32_t) id;           /* LP1; 0: free or closed */
+    _Atomic(bool) running;          /* LP2 */
+    _Atomic(bool) stop_requested;   /* relaxed: looked at each iteration */
+    _Atomic(bool) debug;            /* relaxed: a setting */
+    _Atomic(uint32_t) refs;         /* RF1 */
+    struct skui_spinlock lock;      /* handler, drain of a closed inbox */
+    skua_exception_handler_fn *handler; /* guarded by lock */
+    void *handler_arg;                  /* guarded by lock */
+
+    /* The thread that runs it. */
+    SKUI_CACHE_ALIGNED struct skui_ready ready;
+    struct skui_coroutine scheduler;
+    struct skui_task *current;
+    skua_handle *current_handle;
+    uint32_t runs_since_poll;
+    uint64_t polled_at_ticks;
+    struct skui_idle idle;
+    struct skui_timers timers; /* has its own lock */
+    struct skui_stack_pool stack_pool;
+    struct skui_counters counters;
+
+    /* Constant while the loop lives. */
+    const struct skui_poller_ops *poller_ops;
+    struct skui_poller *poller;
+    skua_runner *runner; /* NULL: a loop of its own */
+    unsigned index;
+    uint32_t fork_generation;
+    struct skui_executor_slot *executor_slot; /* the runner's or its own */
+    pthread_t thread;    /* valid while running */
+    skua_loop *next_free; /* in the list of free loops */
+};
+
+/* The counters' owner only. */
+#define skui_count(counter, n)            \
+    skui_store_relaxed(                   \
+        (counter), skui_load_relaxed(counter) + (n)) /* relaxed: one writer */
+
+/* Once per process, before anything else; cheap when done. */
+void skui_runtime_init(void);
+/* In a forked child. */
+void skui_loops_after_fork(void);
+
+/* A loop with one reference; poller_ops NULL: epoll. */
+int skui_loop_open(const struct skui_poller_ops *poller_ops,
+                   size_t stack_bytes, skua_runner *runner, unsigned index,
+                   skua_loop **out_loop);
+
+static inline uint32_t skui_loop_id(const skua_loop *loop)
+{
+    /* relaxed: compared only; LP1 orders what matters */
+    return skui_load_relaxed(&((skua_loop *)loop)->id);
+}
+
+static inline bool skui_loop_is_alive(const skua_loop *loop, uint32_t id)
+{
+    return id != 0 && skui_loop_id(loop) == id;
+}
+
+/* 0, SKUA_ECLOSED or SKUA_EFORKED. */
+int skui_loop_check_open(const skua_loop *loop);
+/* As above, and -EPERM when another thread runs it. */
+int skui_loop_check_own(const skua_loop *loop);
+
+/* Whether stealable tasks of its runner can run elsewhere. */
+bool skui_loop_has_siblings(const skua_loop *loop);
+
+/* The handler, if one is set. */
+bool skui_loop_handler(skua_loop *loop, skua_exception_handler_fn **out_fn,
+                       void **out_arg);
+
+/*
+ * Queue pinned work from any thread. False when the loop is closed: the
+ * runnable still belongs to the caller.
+ */
+bool skui_loop_queue(skua_loop *loop, struct skui_runnable *runnable);
+
+/* As skui_loop_queue() in a signal handler, for an open loop. */
+void skui_loop_post_from_signal(skua_loop *loop,
+                                struct skui_runnable *runnable);
+
+/* Queue a task: pinned to `home`, or where it best goes. */
+void skui_loop_queue_task(skua_loop *home, struct skui_runnable *runnable,
+                          bool pinned);
+
+/* Make the loop look at its queues, whatever it does. Any thread. */
+void skui_loop_wake(skua_loop *loop);
+
+/* Enter and leave running; see skua_loop_run_forever() for the statuses. */
+int skui_loop_enter(skua_loop *loop);
+void skui_loop_leave(skua_loop *loop);
+/* One iteration; waits at most until `deadline_ns`. */
+void skui_loop_iterate(skua_loop *loop, int64_t deadline_ns);
+/* Run until `future` is done or the loop is stopped; leaves a reference. */
+int skui_loop_run_until(skua_loop *loop, skua_future *future);
+/* Iterate until stopped. */
+void skui_loop_run(skua_loop *loop);
+
+/* Stop after the current batch. Any thread. */
+void skui_loop_request_stop(skua_loop *loop);
+/* Reuse the memory of a closed loop. */
+void skui_loop_recycle(skua_loop *loop);
+
+/* Close, however it was made; not running. */
+void skui_loop_shut(skua_loop *loop);
+
+/* handle.c */
+void skui_handle_run(skua_loop *loop, skua_handle *handle);
+void skui_handle_discard(skua_handle *handle);
+skua_handle *skui_handle_of_runnable(struct skui_runnable *runnable);
+void skui_handle_timer_due(struct skui_timer *timer);
+void skui_handle_timer_discard(struct skui_timer *timer);
+void skui_handle_classes_init(void);
+
+/* Free a runnable that will never run. */
+void skui_runnable_discard(struct skui_runnable *runnable);
+
+/* park.c: nothing is ready: find work, spin, or sleep until `deadline_ns`. */
+void skui_loop_idle(skua_loop *loop, int64_t deadline_ns);
+/* park.c: stealable work was queued: wake a sibling if that is worth it. */
+void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued);
+/* park.c: let go of the searcher's role. */
+void skui_idle_found(skua_loop *loop);
+
+SKUI_END_DECLS
+
+#endif

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * park.c - finding work, spinning, sleeping, waking.
+ * Threads     A loop idles in its own thread; any thread wakes it.
+ * Progress    notify: at most one compare-and-swap for each loop.
+ *
+ * No wake is lost, by three pairs of lists in the order of seq_cst operations:
+ *
+ *   PK1  poster: push to the inbox; look at park_state
+ *        loop:   park_state = PARKED; look at the inbox; sleep
+ *   PK3, PK4  pusher: push to the ring / inject queue; look at `idle` (PK2),
+ *                     then at `searching` (PK5)
+ *        loop:   searching - 1 (PK5); idle + 1 (PK2); look at the rings and
+ *                the inject queue; sleep
+ *
+ * So a pusher that meets a searcher leaves the work to it: the searcher finds
+ * it, or looks again after it has given up searching.
+ *
+ * A single task that was just queued behind a running one is left to its owner,
+ * which will run it sooner than a sleeping core wakes. If the owner is stuck in
+ * user code, the sentinel (one idle loop, while others run) takes it within a
+ * millisecond.
+ */
+#include <errno.h>
+
+#include "loop.h"
+#include "runner.h"
+#include "tls.h"
+
+enum {
+    SPIN_ROUNDS = 32,            /* between looks at reactor and timers */
+    SENTINEL_NS = 1000000,       /* how long a stuck loop goes unseen */
+    SINGLE_NS = 20000,           /* how long one task is left to its owner */
+    INJECT_BATCH = 32,
+    GAP_LIMIT = 16,              /* idle gaps count as at most this x spin */
+};
+
+static bool loop_is_stopping(skua_loop *loop)
+{
+    /* PK1 (seq_cst): pairs with skui_loop_request_stop(). */
+    return skui_load_seq_cst(&loop->stop_requested);
+}
+
+/* --- finding work --- */
+
+static bool take_injected(skua_loop *loop, skua_runner *runner)
+{
+    struct skui_runnable *next = NULL;
+    size_t count = skui_inject_pop(&runner->inject, INJECT_BATCH, &next);
+
+    for (size_t i = 0; i < count; i++) {
+        struct skui_runnable *runnable = next;
+
+        /* relaxed: the chain is ours */
+        next = skui_load_relaxed(&runnable->next);
+        if (!skui_ready_push_stealable(&loop->ready, runnable)) {
+            skui_inject_push(&runner->inject, runnable, runnable, 1);
+        }
+    }
+    return count > 0;
+}
+
+/* Whether a victim's only task has waited long enough to be taken. */
+static bool single_is_stuck(struct skui_idle *idle, const skua_loop *victim,
+                            uint32_t head)
+{
+    int64_t now = skui_clock_now();
+
+    if (idle->seen_victim == victim->index + 1 && idle->seen_head == head) {
+        return now - idle->seen_at_ns >= SINGLE_NS;
+    }
+    idle->seen_victim = victim->index + 1;
+    idle->seen_head = head;
+    idle->seen_at_ns = now;
+    return false;
+}
+
+static bool steal_from(skua_loop *loop, skua_loop *victim)
+{
+    size_t count = skui_ready_stealable_count(&victim->ready);
+    size_t stolen;
+
+    if (count == 0) {
+        return false;
+    }
+    if (count == 1 &&
+        !single_is_stuck(&loop->idle, victim,
+                         skui_ready_head_position(&victim->ready))) {
+        return false;
+    }
+    stolen = skui_ready_steal(&victim->ready, &loop->ready);
+    skui_count(&loop->counters.stolen, stolen);
+    return stolen > 0;
+}
+
+static bool find_work(skua_loop *loop)
+{
+    skua_runner *runner = loop->runner;
+
+    if (runner == NULL || runner->count < 2) {
+        return false;
+    }
+    if (take_injected(loop, runner)) {
+        return true;
+    }
+    if (!runner->stealing) {
+        return false;
+    }
+    for (unsigned i = 0; i < runner->count; i++) {
+        skua_loop *victim =
+            runner->loops[(loop->idle.victim + i) % runner->count];
+
+        if (victim != loop && steal_from(loop, victim)) {
+            loop->idle.victim = victim->index;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- searching --- */
+
+static bool searching_begin(skua_loop *loop)
+{
+    skua_runner *runner = loop->runner;
+
+    if (runner == NULL || loop->idle.searching) {
+        return true;
+    }
+    /* relaxed: a bound on spinners, not a promise */
+    if (skui_load_relaxed(&runner->searching) * 2 >= runner->count + 1) {
+        return false;
+    }
+    /* PK5 (seq_cst): pushers leave the search to this loop from here on. */
+    (void)skui_fetch_add_seq_cst(&runner->searching, 1u);
+    loop->idle.searching = true;
+    return true;
+}
+
+/* Give up searching; returns whether no other loop searches. */
+static bool searching_end(skua_loop *loop)
+{
+    if (!loop->idle.searching) {
+        return false;
+    }
+    loop->idle.searching = false;
+    /* PK5 (seq_cst): what was pushed before is looked for after this. */
+    return skui_fetch_sub_seq_cst(&loop->runner->searching, 1u) == 1;
+}
+
+void skui_idle_found(skua_loop *loop)
+{
+    if (searching_end(loop)) {
+        skua_runner *runner = loop->runner;
+        size_t left = skui_inject_count(&runner->inject) +
+                      skui_ready_stealable_count(&loop->ready);
+
+        skui_runner_notify(runner, loop, left);
+    }
+}
+
+/* --- spinning --- */
+
+static int64_t spin_limit(const struct skui_idle *idle)
+{
+    switch (idle->policy) {
+    case SKUA_SPIN_OFF:
+        return 0;
+    case SKUA_SPIN_FIXED:
+        return idle->spin_ns;
+    case SKUA_SPIN_ADAPTIVE:
+        break;
+    }
+    return idle->gap_ns < 2 * idle->spin_ns ? idle->spin_ns : 0;
+}
+
+static bool spin_round(skua_loop *loop)
+{
+    for (int i = 0; i < SPIN_ROUNDS; i++) {
+        if (!skui_inbox_is_empty(&loop->inbox) || find_work(loop) ||
+            loop_is_stopping(loop)) {
+            return true;
+        }
+        skui_cpu_relax();
+    }
+    skui_count(&loop->counters.polls, 1);
+    return loop->poller_ops->poll(loop->poller, 0) > 0;
+}
+
+/* True when there is something to do. */
+static bool idle_spin(skua_loop *loop, int64_t deadline_ns)
+{
+    int64_t limit_ns = spin_limit(&loop->idle);
+    int64_t now = skui_clock_now();
+    int64_t end = now + limit_ns;
+    bool found = false;
+
+    if (limit_ns == 0 || !searching_begin(loop)) {
+        return false;
+    }
+    skui_count(&loop->counters.spins, 1);
+    while (!found && now < end) {
+        found = spin_round(loop) || now >= deadline_ns;
+        now = skui_clock_now();
+    }
+    if (found) {
+        skui_count(&loop->counters.spins_paid, 1);
+    }
+    return found;
+}
+
+/* --- sleeping --- */
+
+/* After announcing sleep: whether anything came that nobody will wake for. */
+static bool park_sees_work(skua_loop *loop)
+{
+    skua_runner *runner = loop->runner;
+
+    if (!skui_inbox_is_empty(&loop->inbox) || loop_is_stopping(loop)) {
+        return true;
+    }
+    if (runner == NULL || runner->count < 2) {
+        return false;
+    }
+    if (skui_inject_count(&runner->inject) > 0) {
+        return true;
+    }
+    for (unsigned i = 0; runner->stealing && i < runner->count; i++) {
+        if (runner->loops[i] != loop &&
+            skui_ready_stealable_count(&runner->loops[i]->ready) > 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Watch the running loops, if no other idle loop does. */
+static bool sentinel_begin(skua_runner *runner)
+{
+    uint32_t nobody = 0;
+
+    return runner != NULL && runner->stealing &&
+           /* relaxed: looked at again each millisecond */
+           skui_load_relaxed(&runner->idle) < runner->count &&
+           /* relaxed: a role, which orders nothing */
+           skui_cas_relaxed(&runner->sentinel, &nobody, 1u);
+}
+
+static void park_sleep(skua_loop *loop, int64_t deadline_ns)
+{
+    bool sentinel = sentinel_begin(loop->runner);
+    int64_t timeout_ns = SKUA_FOREVER;
+
+    if (deadline_ns != SKUA_FOREVER) {
+        timeout_ns = deadline_ns - skui_clock_now();
+        timeout_ns = timeout_ns < 0 ? 0 : timeout_ns;
+    }
+    if (sentinel && timeout_ns > SENTINEL_NS) {
+        timeout_ns = SENTINEL_NS;
+    }
+    skui_count(&loop->counters.parks, 1);
+    skui_count(&loop->counters.polls, 1);
+    (void)loop->poller_ops->poll(loop->poller, timeout_ns);
+    if (sentinel) {
+        skui_store_relaxed(&loop->runner->sentinel, 0u); /* relaxed: a role */
+    }
+}
+
+static void idle_park(skua_loop *loop, int64_t deadline_ns)
+{
+    skua_runner *runner = loop->runner;
+    uint32_t before;
+
+    (void)searching_end(loop);
+    /* PK1 (seq_cst): announced before the looks in park_sees_work(). */
+    (void)skui_exchange_seq_cst(&loop->park_state,
+                                (uint32_t)SKUI_PARK_PARKED);
+    if (runner != NULL) {
+        /* PK2 (seq_cst): as above. */
+        (void)skui_fetch_add_seq_cst(&runner->idle, 1u);
+    }
+    if (!park_sees_work(loop)) {
+        park_sleep(loop, deadline_ns);
+    }
+    /* PK1 (seq_cst): who posts from here on need not wake this loop. */
+    before = skui_exchange_seq_cst(&loop->park_state,
+                                   (uint32_t)SKUI_PARK_AWAKE);
+    if (runner != NULL) {
+        /* PK2 (seq_cst): as above. */
+        (void)skui_fetch_sub_seq_cst(&runner->idle, 1u);
+    }
+    loop->idle.searching = before == SKUI_PARK_SEARCHING;
+}
+
+void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
+{
+    struct skui_idle *idle = &loop->idle;
+    int64_t start_ns;
+    int64_t gap_ns;
+
+    if (find_work(loop)) {
+        skui_idle_found(loop);
+        return;
+    }
+    start_ns = skui_clock_now();
+    if (deadline_ns <= start_ns) {
+        skui_count(&loop->counters.polls, 1);
+        (void)loop->poller_ops->poll(loop->poller, 0);
+        return;
+    }
+    if (idle_spin(loop, deadline_ns)) {
+        skui_idle_found(loop);
+    } else {
+        idle_park(loop, deadline_ns);
+    }
+    gap_ns = skui_clock_now() - start_ns;
+    if (gap_ns > GAP_LIMIT * idle->spin_ns) {
+        gap_ns = GAP_LIMIT * idle->spin_ns;
+    }
+    idle->gap_ns += (gap_ns - idle->gap_ns) / 4;
+}
+
+/* --- waking --- */
+
+void skui_loop_wake(skua_loop *loop)
+{
+    uint32_t parked = SKUI_PARK_PARKED;
+
+    /* PK1 (seq_cst): one write for each announced sleep. */
+    if (skui_load_seq_cst(&loop->park_state) == SKUI_PARK_PARKED &&
+        skui_cas_seq_cst(&loop->park_state, &parked,
+                         (uint32_t)SKUI_PARK_AWAKE)) {
+        skua_loop *self = skui_loop_self();
+
+        loop->poller_ops->wake(loop->poller);
+        if (self != NULL) {
+            skui_count(&self->counters.wakes_sent, 1);
+        }
+    }
+}
+
+/* Wake one sleeping loop as a searcher; false when none sleeps. */
+static bool notify_one(skua_runner *runner, skua_loop *self)
+{
+    unsigned start = self == NULL ? 0 : self->index + 1;
+
+    for (unsigned i = 0; i < runner->count; i++) {
+        skua_loop *loop = runner->loops[(start + i) % runner->count];
+        uint32_t parked = SKUI_PARK_PARKED;
+
+        /* relaxed: a hint; PK1 (seq_cst): one waker for each sleep. */
+        if (loop != self &&
+            skui_load_relaxed(&loop->park_state) == SKUI_PARK_PARKED &&
+            skui_cas_seq_cst(&loop->park_state, &parked,
+                             (uint32_t)SKUI_PARK_SEARCHING)) {
+            loop->poller_ops->wake(loop->poller);
+            if (self != NULL) {
+                skui_count(&self->counters.wakes_sent, 1);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued)
+{
+    uint32_t nobody = 0;
+
+    if (self != NULL &&
+        (queued < 2 || runner->count < 2 || !runner->stealing)) {
+        return; /* the owner runs it, or the sentinel takes it */
+    }
+    /* PK2, PK5 (seq_cst): looked at after the push. The searcher's place is
+     * taken on behalf of the loop that is woken. */
+    if (skui_load_seq_cst(&runner->idle) == 0 ||
+        !skui_cas_seq_cst(&runner->searching, &nobody, 1u)) {
+        return;
+    }
+    if (!notify_one(runner, self)) {
+        /* PK5 (seq_cst): nobody sleeps: who is awake will look. */
+        (void)skui_fetch_sub_seq_cst(&runner->searching, 1u);
+    }
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ready.h - the ready queue of one loop: two queues, one order.
+ *
+ * Pinned work lies in an unbounded list that only the owner touches; stealable
+ * work in a ring that thieves take from the old end. Each entry has a ticket
+ * and the owner runs the lower one. The owner claims stealable work in small
+ * batches with one compare-and-swap.
+ *
+ *                 push  pop  spill  steal(victim)  hints
+ *   push/pop/spill x     x    x      -              -     (owner only)
+ *   steal(victim)  -     -    -      -              -     (any thread)
+ */
+#ifndef SKUI_READY_H
+#define SKUI_READY_H
+
+#include "runnable.h"
+
+#ifndef SKUI_READY_RING_CAPACITY
+#define SKUI_READY_RING_CAPACITY 256
+#endif
+#ifndef SKUI_READY_BATCH_CAPACITY
+#define SKUI_READY_BATCH_CAPACITY 8
+#endif
+
+SKUI_BEGIN_DECLS
+
+/* What the owner has claimed: plain memory, the owner's alone. */
+struct skui_ready_batch {
+    uint32_t position;
+    uint32_t count;
+    struct skui_runnable *entries[SKUI_READY_BATCH_CAPACITY];
+};
+
+struct skui_ready {
+    /* The owner's. */
+    struct skui_runnable *pinned_head;
+    struct skui_runnable *pinned_tail;
+    uint64_t next_ticket;
+    struct skui_ready_batch batch;
+
+    /* Shared, written by thieves. RQ2: the next to be claimed. */
+    __attribute__((aligned(SKUI_CACHE_LINE))) _Atomic(uint32_t) head;
+    /* Shared, written by the owner. RQ1: the next free slot. */
+    __attribute__((aligned(SKUI_CACHE_LINE))) _Atomic(uint32_t) tail;
+    _Atomic(struct skui_runnable *) ring[SKUI_READY_RING_CAPACITY];
+};
+
+void skui_ready_init(struct skui_ready *queue);
+
+/* Owner: queue work that only this loop may run. */
+static inline void skui_ready_push_pinned(struct skui_ready *queue,
+                                          struct skui_runnable *runnable)
+{
+    runnable->ticket = queue->next_ticket++;
+    skui_store_relaxed(&runnable->next, NULL); /* relaxed: owner only */
+    if (queue->pinned_tail == NULL) {
+        queue->pinned_head = runnable;
+    } else {
+        /* relaxed: owner only */
+        skui_store_relaxed(&queue->pinned_tail->next, runnable);
+    }
+    queue->pinned_tail = runnable;
+}
+
+/* Owner: queue work that any loop may run; false when the ring is full. */
+bool skui_ready_push_stealable(struct skui_ready *queue,
+                               struct skui_runnable *runnable);
+
+/*
+ * Owner: the entry with the lowest ticket, if that is below `before_ticket`;
+ * else NULL.
+ */
+struct skui_runnable *skui_ready_pop(struct skui_ready *queue,
+                                     uint64_t before_ticket);
+
+/* Owner: the ticket that the next entry will get. */
+static inline uint64_t skui_ready_next_ticket(const struct skui_ready *queue)
+{
+    return queue->next_ticket;
+}
+
+/* Owner. */
+bool skui_ready_is_empty(struct skui_ready *queue);
+
+/*
+ * Owner: take up to half of the ring, the oldest, as a chain linked through
+ * `next`; returns how many.
+ */
+size_t skui_ready_spill(struct skui_ready *queue,
+                        struct skui_runnable **out_first,
+                        struct skui_runnable **out_last);
+
+/*
+ * The owner of `thief`: move half of the victim's ring (rounded up), or as much
+ * as fits, to the thief's; returns how many.
+ */
+size_t skui_ready_steal(struct skui_ready *victim, struct skui_ready *thief);
+
+/* Any thread: how much a thief would see; exact only for the owner. */
+size_t skui_ready_stealable_count(struct skui_ready *queue);
+
+/* Any thread: changes whenever the oldest entry of the ring does. */
+uint32_t skui_ready_head_position(struct skui_ready *queue);
+
+SKUI_END_DECLS
+
+#endif

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * runner.c - a group of loops: start, run, shut down.
+ * Threads     One thread runs and closes it and is the thread of loop 0; each
+ *             other loop has a thread of its own from the first run on.
+ * Invariants  Teardown in asyncio's order: cancel all tasks and wait for them,
+ *             stop the loops, shut the executor, close the loops.
+ */
+#include "runner.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "future.h"
+#include "report.h"
+#include "task.h"
+
+enum {
+    MAXIMUM_LOOPS = 1024,
+    CANCEL_ROUNDS = 64, /* of tasks that create tasks while being cancelled */
+    CANCEL_BATCH = 256,
+};
+
+/* --- making --- */
+
+static void runner_free(skua_runner *runner)
+{
+    if (runner != NULL) {
+        skui_release(runner->threads);
+        skui_release(runner->loops);
+        skui_release_aligned(runner);
+    }
+}
+
+static skua_runner *runner_allocate(unsigned count)
+{
+    skua_runner *runner = skui_allocate_aligned(sizeof(*runner));
+
+    if (runner == NULL) {
+        return NULL;
+    }
+    runner->loops = skui_allocate_zeroed(count * sizeof(skua_loop *));
+    runner->threads = skui_allocate_zeroed(count * sizeof(pthread_t));
+    if (runner->loops == NULL || runner->threads == NULL) {
+        runner_free(runner);
+        return NULL;
+    }
+    return runner;
+}
+
+static void runner_configure_loop(skua_loop *loop,
+                                  const skua_runner_options *options,
+                                  bool crowded)
+{
+    loop->idle.policy = options->spin;
+    if (crowded && options->spin == SKUA_SPIN_ADAPTIVE) {
+        loop->idle.policy = SKUA_SPIN_OFF; /* a spinner would keep a loop off
+                                              its core */
+    }
+    if (options->spin_ns > 0) {
+        loop->idle.spin_ns = options->spin_ns;
+    }
+    /* relaxed: a setting */
+    skui_store_relaxed(&loop->debug, options->debug);
+}
+
+int skua_runner_new(const skua_runner_options *options,
+                    skua_runner **out_runner)
+{
+    skua_runner_options chosen = {0};
+    unsigned cores = skui_usable_cores();
+    skua_runner *runner;
+    int status = 0;
+
+    if (options != NULL) {
+        chosen = *options;
+    }
+    if (out_runner == NULL || chosen.loops > MAXIMUM_LOOPS ||
+        (unsigned)chosen.spin > SKUA_SPIN_FIXED || chosen.spin_ns < 0) {
+        return -EINVAL;
+    }
+    if (chosen.loops == 0) {
+        chosen.loops = cores < MAXIMUM_LOOPS ? cores : MAXIMUM_LOOPS;
+    }
+    runner = runner_allocate(chosen.loops);
+    if (runner == NULL) {
+        return -ENOMEM;
+    }
+    runner->count = chosen.loops;
+    runner->stealing = !chosen.no_stealing;
+    runner->no_sigint = chosen.no_sigint;
+    runner->fork_generation = skui_fork_generation();
+    for (unsigned i = 0; i < runner->count && status == 0; i++) {
+        status = skui_loop_open(NULL, chosen.stack_bytes, runner, i,
+                                &runner->loops[i]);
+        if (status == 0) {
+            runner_configure_loop(runner->loops[i], &chosen,
+                                  runner->count > cores);
+        }
+    }
+    if (status < 0) {
+        for (unsigned i = 0; i < runner->count; i++) {
+            if (runner->loops[i] != NULL) {
+                skui_loop_shut(runner->loops[i]);
+                skui_loop_recycle(runner->loops[i]);
+            }
+        }
+        runner_free(runner);
+        return status;
+    }
+    *out_runner = runner;
+    return 0;
+}
+
+skua_loop *skua_runner_get_loop(skua_runner *runner, unsigned index)
+{
+    return runner == NULL || index >= runner->count ? NULL
+                                                    : runner->loops[index];
+}
+
+unsigned skua_runner_loops(const skua_runner *runner)
+{
+    return runner == NULL ? 0 : runner->count;
+}
+
+skua_runner *skua_get_running_runner(void)
+{
+    const skua_loop *loop = skui_loop_self();
+
+    return loop == NULL ? NULL : loop->runner;
+}
+
+/* --- threads --- */
+
+static void *runner_thread(void *arg)
+{
+    skua_loop *loop = arg;
+    char name[16];
+
+    (void)snprintf(name, sizeof(name), "skua-%u", loop->index);
+    (void)pthread_setname_np(pthread_self(), name);
+    if (skui_loop_enter(loop) == 0) {
+        skui_loop_run(loop);
+        skui_loop_leave(loop);
+    }
+    return NULL;
+}
+
+static void runner_stop_threads(skua_runner *runner)
+{
+    for (unsigned i = 1; i <= runner->started; i++) {
+        skui_loop_request_stop(runner->loops[i]);
+    }
+    for (unsigned i = 1; i <= runner->started; i++) {
+        (void)pthread_join(runner->threads[i], NULL);
+    }
+    runner->started = 0;
+}
+
+/* Start the threads of loops 1.., with all signals blocked. */
+static int runner_start_threads(skua_runner *runner)
+{
+    sigset_t all;
+    sigset_t before;
+    int error = 0;
+
+    if (runner->started + 1 >= runner->count) {
+        return 0;
+    }
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (runner->started + 1 < runner->count && error == 0) {
+        unsigned next = runner->started + 1;
+
+        error = pthread_create(&runner->threads[next], NULL, runner_thread,
+                               runner->loops[next]);
+        if (error == 0) {
+            runner->started = next;
+        }
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        runner_stop_threads(runner);
+    }
+    return -error;
+}
+
+/* --- running --- */
+
+/* On loop 0, which runs: the main task's outcome, or why there is none. */
+static int runner_run_main(skua_runner *runner, skua_task_fn *fn, void *arg)
+{
+    skua_task_options options = {0};
+    int status;
+
+    options.name = "main";
+    options.loop = runner->loops[0];
+    status = skua_create_task_with(&options, fn, arg, &runner->main_task);
+    if (status < 0) {
+        return status;
+    }
+    if (!runner->no_sigint) {
+        skui_sigint_install(runner);
+    }
+    status = skui_loop_run_until(runner->loops[0], runner->main_task);
+    skui_sigint_restore(runner);
+    return status;
+}
+
+static int runner_main_outcome(skua_runner *runner, void **out_result)
+{
+    skua_task *task = runner->main_task;
+    int status = skua_future_result(task, out_result);
+
+    runner->main_task = NULL;
+    /* relaxed: its writer ran on this thread or woke it */
+    if (status == SKUA_ECANCELED && skui_load_relaxed(&runner->interrupted) &&
+        skua_task_uncancel(task) == 0) {
+        status = -EINTR;
+    }
+    skua_future_unref(task);
+    return status;
+}
+
+int skua_runner_run(skua_runner *runner, skua_task_fn *fn, void *arg,
+                    void **out_result)
+{
+    bool idle = false;
+    int status;
+
+    if (runner == NULL || fn == NULL) {
+        return -EINVAL;
+    }
+    if (runner->fork_generation != skui_fork_generation()) {
+        return SKUA_EFORKED;
+    }
+    if (skui_loop_self() != NULL ||
+        !skui_cas_relaxed(&runner->running, &idle, true)) {
+        return SKUA_ERUNNING;
+    }
+    skui_store_relaxed(&runner->interrupted, false); /* relaxed: own thread */
+    status = runner_start_threads(runner);
+    if (status == 0) {
+        status = skui_loop_enter(runner->loops[0]);
+    }
+    if (status == 0) {
+        status = runner_run_main(runner, fn, arg);
+        skui_loop_leave(runner->loops[0]);
+        if (runner->main_task != NULL) {
+            status = status < 0 ? status
+                                : runner_main_outcome(runner, out_result);
+        }
+    }
+    skui_store_relaxed(&runner->running, false); /* relaxed: own thread */
+    return status;
+}
+
+/* --- closing --- */
+
+static void cancel_and_wait(skua_task *task)
+{
+    struct skui_outcome outcome;
+
+    if (skui_future_wait(task, SKUA_FOREVER) < 0) {
+        return;
+    }
+    if (!skua_future_cancelled(task)) {
+        skui_future_read(task, &outcome);
+        if (outcome.status < 0) {
+            skua_exception_context context = {0};
+
+            context.message = "unhandled exception during shutdown";
+            context.status = outcome.status;
+            context.exception = outcome.exception;
+            context.loop = skui_future_home(task);
+            context.future = task;
+            skui_report(&context);
+        }
+        skua_exception_unref(outcome.exception);
+    }
+}
+
+/* One round over the tasks of one loop; returns whether there were any. */
+static bool cancel_tasks_of(skua_loop *loop, skua_task **tasks)
+{
+    const skua_task *self = skua_current_task();
+    int64_t count = skui_task_list(loop, tasks, CANCEL_BATCH);
+    bool any = false;
+
+    if (count > CANCEL_BATCH) {
+        count = CANCEL_BATCH;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        if (tasks[i] != self) {
+            any = true;
+            (void)skua_future_cancel(tasks[i]);
+        }
+    }
+    for (int64_t i = 0; i < count; i++) {
+        if (tasks[i] != self) {
+            cancel_and_wait(tasks[i]);
+        }
+        skua_future_unref(tasks[i]);
+    }
+    return any;
+}
+
+/* A task of loop 0: cancel all others, and those that come meanwhile. */
+static int runner_cancel_all(void *arg)
+{
+    skua_runner *runner = arg;
+    skua_task **tasks = skui_allocate(CANCEL_BATCH * sizeof(skua_task *));
+    bool any = tasks != NULL;
+
+    for (int round = 0; any; round++) {
+        any = false;
+        for (unsigned i = 0; i < runner->count; i++) {
+            any = cancel_tasks_of(runner->loops[i], tasks) || any;
+        }
+        if (round >= CANCEL_ROUNDS) {
+            break; /* survivors are reported when their loop is closed */
+        }
+    }
+    skui_release(tasks);
+    return 0;
+}
+
+static bool runner_has_tasks(skua_runner *runner)
+{
+    for (unsigned i = 0; i < runner->count; i++) {
+        if (skui_task_list(runner->loops[i], NULL, 0) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int skua_runner_close(skua_runner *runner)
+{
+    if (runner == NULL) {
+        return 0;
+    }
+    if (runner->fork_generation != skui_fork_generation()) {
+        return SKUA_EFORKED;
+    }
+    if (skui_load_relaxed(&runner->running)) { /* relaxed: own thread */
+        return SKUA_ERUNNING;
+    }
+    if (runner_has_tasks(runner)) {
+        (void)skua_runner_run(runner, runner_cancel_all, runner, NULL);
+    }
+    runner_stop_threads(runner);
+    skui_executor_slot_close(&runner->executor_slot, true);
+    for (unsigned i = 0; i < runner->count; i++) {
+        skui_loop_shut(runner->loops[i]);
+    }
+    for (unsigned i = 0; i < runner->count; i++) {
+        runner->loops[i]->runner = NULL;
+        skui_loop_recycle(runner->loops[i]);
+    }
+    runner_free(runner);
+    return 0;
+}
+
+int skua_run_with(const skua_runner_options *options, skua_task_fn *fn,
+                  void *arg, void **out_result)
+{
+    skua_runner *runner;
+    int status;
+
+    if (fn == NULL) {
+        return -EINVAL;
+    }
+    if (skui_loop_self() != NULL) {
+        return SKUA_ERUNNING;
+    }
+    status = skua_runner_new(options, &runner);
+    if (status < 0) {
+        return status;
+    }
+    status = skua_runner_run(runner, fn, arg, out_result);
+    (void)skua_runner_close(runner);
+    return status;
+}
+
+int skua_run(skua_task_fn *fn, void *arg)
+{
+    return skua_run_with(NULL, fn, arg, NULL);
+}

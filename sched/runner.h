@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * runner.h - a group of loops, inside the library.
+ */
+#ifndef SKUI_RUNNER_H
+#define SKUI_RUNNER_H
+
+#include "executor/slot.h"
+#include "inject.h"
+#include "loop.h"
+
+SKUI_BEGIN_DECLS
+
+struct skua_runner {
+    struct skui_inject inject;
+    SKUI_CACHE_ALIGNED _Atomic(uint32_t) idle; /* PK2: loops about to sleep */
+    _Atomic(uint32_t) searching;               /* PK5: loops looking for work */
+    _Atomic(uint32_t) sentinel; /* relaxed: whether a loop watches the others */
+    _Atomic(bool) interrupted;  /* relaxed: SIGINT came during this run */
+    _Atomic(bool) running;      /* relaxed: refuses a second run */
+
+    /* Constant while the runner lives. */
+    SKUI_CACHE_ALIGNED unsigned count;
+    bool stealing;
+    bool no_sigint;
+    uint32_t fork_generation;
+    skua_loop **loops;
+    struct skui_executor_slot executor_slot;
+
+    /* The thread that runs it. */
+    pthread_t *threads; /* of loops 1.. */
+    unsigned started;
+    skua_task *main_task; /* while running */
+    skua_handle *sigint_handle;
+};
+
+/* How many loops this process can run at once: affinity and cgroup quota. */
+unsigned skui_usable_cores(void);
+
+/* sigint.c: SIGINT cancels runner->main_task, a second one ends the process. */
+void skui_sigint_install(skua_runner *runner);
+void skui_sigint_restore(skua_runner *runner);
+
+SKUI_END_DECLS
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * runtime.c - what is set up once per process, and after fork().
+ * Threads     The first caller sets up; others wait for it.
+ */
+#include <pthread.h>
+
+#include "clock.h"
+#include "future.h"
+#include "loop.h"
+#include "overflow.h"
+#include "stack.h"
+#include "task.h"
+
+static pthread_once_t runtime_once = PTHREAD_ONCE_INIT;
+
+/* The task whose stack the calling thread runs on; a signal handler asks. */
+static bool runtime_describe(uintptr_t fault_address,
+                             struct skui_overflow_site *out)
+{
+    struct skui_task *task = skui_task_self();
+
+    (void)fault_address;
+    if (task == NULL) {
+        return false;
+    }
+    /* Formatting a number is no work for a signal handler. */
+    out->name = task->name[0] != '\0' ? task->name : "(unnamed)";
+    out->low = (uintptr_t)task->stack.limit;
+    out->high = (uintptr_t)task->stack.top;
+    out->guard_bytes = SKUI_STACK_GUARD_BYTES;
+    return true;
+}
+
+static void runtime_after_fork(void)
+{
+    skui_tls_after_fork();
+    skui_memory_after_fork();
+    skui_stack_after_fork();
+    skui_overflow_after_fork();
+    skui_loops_after_fork();
+}
+
+static void runtime_set_up(void)
+{
+    skui_object_class_init(SKUI_OBJECT_TASK, sizeof(struct skui_task));
+    skui_object_class_init(SKUI_OBJECT_FUTURE, sizeof(struct skua_future));
+    skui_object_class_init(SKUI_OBJECT_WAITER, sizeof(struct skui_waiter));
+    skui_handle_classes_init();
+    skui_clock_calibrate();
+    skui_overflow_set_describer(runtime_describe);
+    (void)pthread_atfork(NULL, NULL, runtime_after_fork);
+}
+
+void skui_runtime_init(void)
+{
+    (void)pthread_once(&runtime_once, runtime_set_up);
+}

@@ -1,0 +1,767 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * task.c - create, run, wait, wake, finish.
+ * Threads     A task is owned by the queue that holds it, by the loop that runs
+ *             it, or while it waits by nobody: then its wait word is all.
+ * Invariants  Exactly one waker wins each wait. A task is queued only after its
+ *             context is saved. The wait number survives reuse of the memory.
+ * Ordering    WW1 (wait word).
+ * Progress    wake: lock-free. A task that resumes waits for a canceller
+ *             that HOLDs its wait word, a few instructions.
+ * Rejected    Arming before the switch: it takes one more compare-and-swap for
+ *             each wait. So a wait of one source is published on the loop's
+ *             stack, after the context is saved.
+ */
+#include "task.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "loop.h"
+#include "report.h"
+#include "skua/time.h"
+
+enum { TASK_BUDGET = 128 };
+
+#define SEQUENCE_MASK \
+    ((((uint64_t)1 << SKUI_WAIT_SEQUENCE_BITS) - 1) << SKUI_WAIT_SEQUENCE_SHIFT)
+
+static _Atomic(uint64_t) task_numbers; /* relaxed: a counter */
+
+static skui_claim claim_make(const struct skui_task *task, uint64_t word)
+{
+    return ((uint64_t)(uintptr_t)task / SKUI_OBJECT_ALIGNMENT
+            << SKUI_WAIT_SEQUENCE_BITS) |
+           ((word & SEQUENCE_MASK) >> SKUI_WAIT_SEQUENCE_SHIFT);
+}
+
+static struct skui_task *claim_task(skui_claim claim)
+{
+    return (struct skui_task *)(uintptr_t)((claim >> SKUI_WAIT_SEQUENCE_BITS) *
+                                           SKUI_OBJECT_ALIGNMENT);
+}
+
+static uint64_t claim_sequence(skui_claim claim)
+{
+    return claim << SKUI_WAIT_SEQUENCE_SHIFT & SEQUENCE_MASK;
+}
+
+static uint64_t word_with_reason(uint64_t word, int reason)
+{
+    return (word & (SEQUENCE_MASK | SKUI_WAIT_HELD | SKUI_WAIT_CANCEL)) |
+           (uint64_t)(uint16_t)(int16_t)reason << SKUI_WAIT_REASON_SHIFT;
+}
+
+static int word_reason(uint64_t word)
+{
+    return (int16_t)(uint16_t)(word >> SKUI_WAIT_REASON_SHIFT);
+}
+
+/* --- creating --- */
+
+static void task_init(struct skui_task *task, const skua_task_options *options,
+                      skua_loop *home, uint32_t refs)
+{
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: unshared */
+
+    /* relaxed, all: the task is not shared yet; its number goes on */
+    skui_store_relaxed(&task->wait_word, word & SEQUENCE_MASK);
+    task->runnable.kind = SKUI_RUNNABLE_TASK;
+    skui_store_relaxed(&task->cancelling, 0u); /* relaxed: as above */
+    skui_store_relaxed(&task->number, (uint64_t)0); /* relaxed: as above */
+    task->stack.limit = NULL;
+    task->frame.value = NULL;
+    task->frame.exception = NULL;
+    task->awaiting = NULL;
+    task->timer.kind = SKUI_TIMER_OF_TASK;
+    task->timer.pending = false;
+    task->pinned = (options != NULL && options->pinned) ||
+                   !skui_loop_has_siblings(home);
+    task->name[0] = '\0';
+    if (options != NULL && options->name != NULL) {
+        (void)snprintf(task->name, sizeof(task->name), "%s", options->name);
+    }
+    skui_future_init(&task->future, SKUI_FUTURE_TASK, home, refs);
+}
+
+/* A task with `refs` references that no queue holds yet. */
+static int task_make(const skua_task_options *options, skua_task_fn *fn,
+                     void *arg, uint32_t refs, struct skui_task **out_task)
+{
+    skua_loop *home = options != NULL && options->loop != NULL
+                          ? options->loop
+                          : skui_loop_self();
+    struct skui_task *task;
+    int status;
+
+    if (fn == NULL) {
+        return -EINVAL;
+    }
+    if (home == NULL) {
+        return SKUA_ENOLOOP;
+    }
+    status = skui_loop_check_open(home);
+    if (status < 0) {
+        return status;
+    }
+    task = skui_object_get(SKUI_OBJECT_TASK);
+    if (task == NULL) {
+        return -ENOMEM;
+    }
+    task->fn = fn;
+    task->arg = arg;
+    task_init(task, options, home, refs);
+    *out_task = task;
+    return 0;
+}
+
+int skua_create_task_with(const skua_task_options *options, skua_task_fn *fn,
+                          void *arg, skua_task **out_task)
+{
+    struct skui_task *task;
+    /* The runtime's reference and the caller's. */
+    int status = task_make(options, fn, arg, out_task != NULL ? 2 : 1, &task);
+
+    if (status < 0) {
+        return status;
+    }
+    if (out_task != NULL) {
+        *out_task = &task->future;
+    }
+    skui_task_queue(task);
+    return 0;
+}
+
+int skui_task_create_observed(skua_task_fn *fn, void *arg,
+                              skua_done_callback_fn *done, void *done_arg,
+                              skua_task **out_task)
+{
+    struct skui_task *task;
+    int status = task_make(NULL, fn, arg, 2, &task);
+
+    if (status < 0) {
+        return status;
+    }
+    status = skui_future_add_inline(&task->future, done, done_arg);
+    if (status < 0) {
+        skui_task_drop_unstarted(&task->future);
+        return status;
+    }
+    *out_task = &task->future;
+    return 0;
+}
+
+void skui_task_start(skua_task *task)
+{
+    skui_task_queue(skui_task_of(task));
+}
+
+void skui_task_drop_unstarted(skua_task *task)
+{
+    skua_future_unref(task);
+    skua_future_unref(task);
+}
+
+int skua_create_task(skua_task_fn *fn, void *arg, skua_task **out_task)
+{
+    return skua_create_task_with(NULL, fn, arg, out_task);
+}
+
+int skua_loop_create_task(skua_loop *loop, skua_task_fn *fn, void *arg,
+                          skua_task **out_task)
+{
+    skua_task_options options = {0};
+
+    if (loop == NULL) {
+        return -EINVAL;
+    }
+    options.loop = loop;
+    return skua_create_task_with(&options, fn, arg, out_task);
+}
+
+int skua_run_coroutine_threadsafe(skua_loop *loop, skua_task_fn *fn, void *arg,
+                                  skua_future **out_future)
+{
+    return skua_loop_create_task(loop, fn, arg, out_future);
+}
+
+/* --- finishing --- */
+
+/* Complete, unless a request is pending that a success did not honour. */
+static void task_finish(struct skui_task *task, struct skui_outcome *outcome)
+{
+    skua_exception *handled = task->frame.exception;
+
+    task->frame.exception = NULL;
+    if (outcome->status >= 0 && skui_task_take_cancel(task)) {
+        outcome->status = SKUA_ECANCELED;
+        outcome->value = NULL;
+    }
+    skui_future_complete_sole(&task->future, outcome);
+    skua_exception_unref(handled);
+    skua_future_unref(&task->future);
+}
+
+/* Give stack and coroutine of an ended task back, on the loop's stack. */
+static void task_release_stack(skua_loop *loop, struct skui_task *task)
+{
+    if (task->stack.limit != NULL) {
+        skui_coroutine_fini(&task->coroutine);
+        skui_stack_pool_put(&loop->stack_pool, &task->stack);
+        task->stack.limit = NULL;
+    }
+}
+
+void skui_task_abandon(struct skui_task *task)
+{
+    struct skui_outcome outcome = {SKUA_ECLOSED, NULL, NULL};
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+    skua_loop *timer_loop = task->timer_loop;
+
+    /* WW1 acq_rel: no claim of its wait wins any more. */
+    while (!skui_cas_acq_rel(&task->wait_word, &word,
+                             (word + ((uint64_t)1
+                                      << SKUI_WAIT_SEQUENCE_SHIFT)) &
+                                 SEQUENCE_MASK)) {
+        skui_cpu_relax();
+    }
+    if (task->timer.pending) {
+        (void)skui_timers_cancel(&timer_loop->timers, &task->timer);
+    }
+    task_release_stack(task->future.loop, task);
+    task->future.reports_unread = false;
+    task_finish(task, &outcome);
+}
+
+/* --- running --- */
+
+static void task_entry(void *arg)
+{
+    struct skui_task *task = arg;
+    struct skui_outcome outcome;
+
+    skui_coroutine_entered(&task->coroutine, NULL);
+    skui_outcome_capture(task->fn, task->arg, &outcome);
+    task->future.status = outcome.status;
+    task->future.value = outcome.value;
+    task->future.exception = outcome.exception;
+    task->request = SKUI_REQUEST_DONE;
+    skui_coroutine_switch_last(&task->coroutine,
+                               &skui_loop_self()->scheduler);
+}
+
+/* Give a new task its stack; false when it ended instead. */
+static bool task_start(skua_loop *loop, struct skui_task *task)
+{
+    struct skui_outcome outcome = {SKUA_ECANCELED, NULL, NULL};
+
+    if (!skui_task_take_cancel(task)) {
+        outcome.status = skui_stack_pool_get(&loop->stack_pool, &task->stack);
+    }
+    if (outcome.status < 0) {
+        task_finish(task, &outcome);
+        return false;
+    }
+    skui_coroutine_prepare(&task->coroutine, &task->stack, task_entry, task);
+    return true;
+}
+
+/*
+ * Publish the wait of a task whose context is saved. False when it must go on
+ * at once.
+ */
+static bool task_park(skua_loop *loop, struct skui_task *task)
+{
+    bool timed = task->deadline_ns != SKUA_FOREVER;
+    bool two_sources = timed && task->publish != NULL;
+    uint64_t phase = two_sources ? SKUI_WAIT_ARMED : SKUI_WAIT_PARKED;
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+    uint64_t next;
+
+    task->timer_loop = loop;
+    do {
+        if ((word & SKUI_WAIT_CANCEL) != 0) {
+            next = word_with_reason(word, SKUA_ECANCELED) &
+                   ~(uint64_t)SKUI_WAIT_CANCEL;
+        } else {
+            next = (((word & SEQUENCE_MASK) +
+                     ((uint64_t)1 << SKUI_WAIT_SEQUENCE_SHIFT)) &
+                    SEQUENCE_MASK) |
+                   phase;
+        }
+        /* WW1 acq_rel: the task is visible to its waker and canceller. */
+    } while (!skui_cas_acq_rel(&task->wait_word, &word, next));
+    if ((word & SKUI_WAIT_CANCEL) != 0) {
+        return false;
+    }
+    if (timed) {
+        skui_timers_start(&loop->timers, &task->timer, task->deadline_ns);
+    }
+    if (two_sources || !timed) {
+        task->publish(claim_make(task, next), task->publish_arg);
+    }
+    if (!two_sources) {
+        return true; /* it may run elsewhere by now */
+    }
+    for (word = next;;) {
+        uint64_t parked =
+            (word & ~(uint64_t)SKUI_WAIT_PHASE) | SKUI_WAIT_PARKED;
+
+        if ((word & SKUI_WAIT_PHASE) != SKUI_WAIT_ARMED) {
+            return false; /* woken before it was parked */
+        }
+        /* WW1 acq_rel: from here on the waker queues it. */
+        if (skui_cas_acq_rel(&task->wait_word, &word, parked)) {
+            return true;
+        }
+    }
+}
+
+void skui_task_step(skua_loop *loop, struct skui_task *task)
+{
+    if (SKUI_UNLIKELY(task->stack.limit == NULL) && !task_start(loop, task)) {
+        return;
+    }
+    task->budget = TASK_BUDGET;
+    for (;;) {
+        loop->current = task;
+        skui_coroutine_switch(&loop->scheduler, &task->coroutine);
+        loop->current = NULL;
+        switch (task->request) {
+        case SKUI_REQUEST_YIELD:
+            skui_task_queue(task);
+            return;
+        case SKUI_REQUEST_WAIT:
+            if (task_park(loop, task)) {
+                return;
+            }
+            break;
+        case SKUI_REQUEST_DONE: {
+            struct skui_outcome outcome = {task->future.status,
+                                           task->future.value,
+                                           task->future.exception};
+
+            task_release_stack(loop, task);
+            task_finish(task, &outcome);
+            return;
+        }
+        }
+    }
+}
+
+void skui_task_queue(struct skui_task *task)
+{
+    skui_loop_queue_task(task->future.loop, &task->runnable, task->pinned);
+}
+
+/* --- waiting and waking --- */
+
+int skui_task_suspend(struct skui_task *task, skui_publish_fn *publish,
+                      void *arg, int64_t deadline_ns)
+{
+    uint64_t word;
+
+    task->publish = publish;
+    task->publish_arg = arg;
+    task->deadline_ns = deadline_ns;
+    task->request = SKUI_REQUEST_WAIT;
+    skui_coroutine_switch(&task->coroutine, &skui_loop_self()->scheduler);
+    /* WW1 acquire: a canceller that HELD it has let go of `awaiting`. */
+    word = skui_load_acquire(&task->wait_word);
+    while (SKUI_UNLIKELY((word & SKUI_WAIT_HELD) != 0)) {
+        skui_cpu_relax();
+        word = skui_load_acquire(&task->wait_word); /* WW1 acquire */
+    }
+    if (deadline_ns != SKUA_FOREVER && word_reason(word) != -ETIMEDOUT) {
+        (void)skui_timers_cancel(&task->timer_loop->timers, &task->timer);
+    }
+    return word_reason(word);
+}
+
+int skui_task_wait(skui_publish_fn *publish, void *arg, int64_t deadline_ns)
+{
+    struct skui_task *task = skui_task_self();
+    int reason;
+
+    if (task == NULL) {
+        return SKUA_ENOLOOP;
+    }
+    reason = skui_task_suspend(task, publish, arg, deadline_ns);
+    return skui_task_take_cancel(task) ? SKUA_ECANCELED : reason;
+}
+
+/* Make a waiting task RUNNING; true when this call won. */
+static bool task_wake(struct skui_task *task, uint64_t sequence, int reason)
+{
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+    uint64_t next;
+
+    do {
+        if ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_RUNNING ||
+            (word & SEQUENCE_MASK) != sequence) {
+            return false;
+        }
+        next = word_with_reason(word, reason);
+        if ((word & SKUI_WAIT_HELD) != 0 &&
+            (word & SKUI_WAIT_PHASE) == SKUI_WAIT_PARKED) {
+            next |= SKUI_WAIT_DEFERRED;
+        }
+        /* WW1 acq_rel: what the waker did is visible to the task; the task's
+         * fields are visible to the waker. */
+    } while (!skui_cas_acq_rel(&task->wait_word, &word, next));
+    if ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_PARKED &&
+        (word & SKUI_WAIT_HELD) == 0) {
+        skui_task_queue(task);
+    }
+    return true;
+}
+
+bool skui_wake(skui_claim claim, int reason)
+{
+    return task_wake(claim_task(claim), claim_sequence(claim), reason);
+}
+
+void skui_task_timer_due(struct skui_timer *timer)
+{
+    struct skui_task *task =
+        SKUI_CONTAINER_OF(timer, struct skui_task, timer);
+
+    /* relaxed: the wait cannot end before its timer has fired or is out */
+    (void)task_wake(task, skui_load_relaxed(&task->wait_word) & SEQUENCE_MASK,
+                    -ETIMEDOUT);
+}
+
+int skui_task_spend_budget(void)
+{
+    struct skui_task *task = skui_task_self();
+
+    if (task == NULL || --task->budget > 0) {
+        return 0;
+    }
+    return skua_yield();
+}
+
+int skua_yield(void)
+{
+    struct skui_task *task = skui_task_self();
+
+    if (task == NULL) {
+        return SKUA_ENOLOOP;
+    }
+    if (skui_task_take_cancel(task)) {
+        return SKUA_ECANCELED;
+    }
+    task->request = SKUI_REQUEST_YIELD;
+    skui_coroutine_switch(&task->coroutine, &skui_loop_self()->scheduler);
+    return skui_task_take_cancel(task) ? SKUA_ECANCELED : 0;
+}
+
+int skua_sleep_until(int64_t deadline_ns)
+{
+    int status;
+
+    if (deadline_ns == SKUA_NOT_A_TIME) {
+        return -EINVAL;
+    }
+    status = skui_task_wait(NULL, NULL, deadline_ns);
+    return status == -ETIMEDOUT ? 0 : status;
+}
+
+int skua_sleep(int64_t delay_ns)
+{
+    if (delay_ns == SKUA_NOT_A_TIME) {
+        return -EINVAL;
+    }
+    return delay_ns <= 0 ? skua_yield()
+                         : skua_sleep_until(skui_clock_after(delay_ns));
+}
+
+/* --- cancelling --- */
+
+bool skui_task_cancel_pending(struct skui_task *task)
+{
+    /* relaxed: a hint; taking it decides */
+    return (skui_load_relaxed(&task->wait_word) & SKUI_WAIT_CANCEL) != 0;
+}
+
+bool skui_task_take_cancel(struct skui_task *task)
+{
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+
+    while ((word & SKUI_WAIT_CANCEL) != 0) {
+        /* WW1 acq_rel: what the canceller did is visible here. */
+        if (skui_cas_acq_rel(&task->wait_word, &word,
+                             word & ~(uint64_t)SKUI_WAIT_CANCEL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void task_set_cancel(struct skui_task *task)
+{
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+
+    /* WW1 acq_rel: what the canceller did is visible to the task. */
+    while (!skui_cas_acq_rel(&task->wait_word, &word,
+                             word | SKUI_WAIT_CANCEL)) {
+        skui_cpu_relax();
+    }
+}
+
+/*
+ * Let go of a HELD wait word. `cancel` ends a wait that still goes on, or
+ * else leaves the request pending.
+ */
+static void task_unhold(struct skui_task *task, bool cancel)
+{
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+    uint64_t next;
+    bool queue;
+
+    do {
+        uint64_t phase = word & SKUI_WAIT_PHASE;
+
+        next = word & ~(uint64_t)(SKUI_WAIT_HELD | SKUI_WAIT_DEFERRED);
+        queue = (word & SKUI_WAIT_DEFERRED) != 0;
+        if (cancel && phase != SKUI_WAIT_RUNNING) {
+            next = word_with_reason(next, SKUA_ECANCELED);
+            queue = phase == SKUI_WAIT_PARKED;
+        } else if (cancel) {
+            next |= SKUI_WAIT_CANCEL;
+        }
+        /* WW1 acq_rel: the task may go on, and drop what it awaited. */
+    } while (!skui_cas_acq_rel(&task->wait_word, &word, next));
+    if (queue) {
+        skui_task_queue(task);
+    }
+}
+
+/*
+ * One step of a request along the chain of awaits. Returns true when it has
+ * taken effect on `task`; else *out_future is a reference to what it awaits.
+ */
+static bool task_cancel_step(struct skui_task *task, skua_future **out_future)
+{
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+
+    for (;;) {
+        if ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_RUNNING) {
+            /* WW1 acq_rel: the next suspension or resumption sees it. */
+            if (skui_cas_acq_rel(&task->wait_word, &word,
+                                 word | SKUI_WAIT_CANCEL)) {
+                return true;
+            }
+            continue;
+        }
+        if ((word & SKUI_WAIT_HELD) != 0) {
+            skui_cpu_relax();
+            word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+            continue;
+        }
+        /* WW1 acq_rel: `awaiting` and what it points to stay until unhold. */
+        if (skui_cas_acq_rel(&task->wait_word, &word, word | SKUI_WAIT_HELD)) {
+            break;
+        }
+    }
+    if (task->awaiting == NULL) {
+        task_unhold(task, true);
+        return true;
+    }
+    *out_future = skua_future_ref(task->awaiting);
+    task_unhold(task, false);
+    return false;
+}
+
+int skui_task_cancel(struct skui_task *task)
+{
+    skua_future *link = skua_future_ref(&task->future);
+    skua_future *next = NULL;
+
+    if (skui_future_is_done(link)) {
+        skua_future_unref(link);
+        return 0;
+    }
+    for (;;) {
+        task = skui_task_of(link);
+        /* relaxed: a counter */
+        (void)skui_fetch_add_relaxed(&task->cancelling, 1u);
+        if (task_cancel_step(task, &next)) {
+            break;
+        }
+        if (skui_future_is_done(next)) {
+            task_set_cancel(task);
+            skua_future_unref(next);
+            break;
+        }
+        if (!skui_future_is_task(next)) {
+            if (!skui_future_cancel_plain(next)) {
+                task_set_cancel(task);
+            }
+            skua_future_unref(next);
+            break;
+        }
+        skua_future_unref(link);
+        link = next;
+    }
+    skua_future_unref(link);
+    return 1;
+}
+
+int skua_task_cancel(skua_task *task)
+{
+    if (task == NULL || !skui_future_is_task(task)) {
+        return -EINVAL;
+    }
+    return skua_future_cancel(task);
+}
+
+int skua_task_cancelling(const skua_task *task)
+{
+    if (task == NULL || !skui_future_is_task(task)) {
+        return -EINVAL;
+    }
+    /* relaxed: a counter */
+    return (int)skui_load_relaxed(&skui_task_of(task)->cancelling);
+}
+
+int skua_task_uncancel(skua_task *task)
+{
+    struct skui_task *self;
+    uint32_t count;
+
+    if (task == NULL || !skui_future_is_task(task)) {
+        return -EINVAL;
+    }
+    self = skui_task_of(task);
+    count = skui_load_relaxed(&self->cancelling); /* relaxed: a counter */
+    do {
+        if (count == 0) {
+            return 0;
+        }
+    } while (!skui_cas_relaxed(&self->cancelling, &count, count - 1));
+    if (count == 1) {
+        (void)skui_task_take_cancel(self);
+    }
+    return (int)(count - 1);
+}
+
+/* --- looking --- */
+
+struct skui_task *skui_task_self(void)
+{
+    const skua_loop *loop = skui_loop_self();
+
+    return loop == NULL ? NULL : loop->current;
+}
+
+skua_task *skua_current_task(void)
+{
+    struct skui_task *task = skui_task_self();
+
+    return task == NULL ? NULL : &task->future;
+}
+
+int skui_task_copy_name(struct skui_task *task, char *buffer, size_t bytes)
+{
+    uint64_t number;
+
+    if (task->name[0] != '\0') {
+        return snprintf(buffer, bytes, "%s", task->name);
+    }
+    number = skui_load_relaxed(&task->number); /* relaxed: a name */
+    if (number == 0) {
+        /* relaxed, both: a name */
+        uint64_t fresh = skui_fetch_add_relaxed(&task_numbers, 1u) + 1;
+
+        if (skui_cas_relaxed(&task->number, &number, fresh)) {
+            number = fresh;
+        }
+    }
+    return snprintf(buffer, bytes, "Task-%llu", (unsigned long long)number);
+}
+
+int skua_task_get_name(const skua_task *task, char *buffer, size_t bytes)
+{
+    if (task == NULL || !skui_future_is_task(task) ||
+        (buffer == NULL && bytes > 0)) {
+        return -EINVAL;
+    }
+    return skui_task_copy_name(skui_task_of(task), buffer, bytes);
+}
+
+int skua_task_set_name(skua_task *task, const char *name)
+{
+    if (task == NULL || name == NULL || !skui_future_is_task(task)) {
+        return -EINVAL;
+    }
+    (void)snprintf(skui_task_of(task)->name, SKUI_NAME_BYTES, "%s", name);
+    return 0;
+}
+
+void skua_task_detach(skua_task *task)
+{
+    skua_future_unref(task);
+}
+
+struct task_listing {
+    skua_loop *loop;
+    skua_task **tasks;
+    size_t capacity;
+    int64_t count;
+};
+
+/* A reference unless the last one is gone: the memory is type-stable. */
+static bool task_try_ref(struct skui_task *task)
+{
+    uint32_t refs = skui_load_relaxed(&task->future.refs); /* relaxed: CAS */
+
+    do {
+        if (refs == 0) {
+            return false;
+        }
+        /* RF1 acq_rel: what made the task is visible. */
+    } while (!skui_cas_acq_rel(&task->future.refs, &refs, refs + 1));
+    return true;
+}
+
+static void task_list_one(void *object, void *arg)
+{
+    struct skui_task *task = object;
+    struct task_listing *listing = arg;
+
+    if (!task_try_ref(task)) {
+        return;
+    }
+    if (task->future.loop != listing->loop ||
+        skui_future_is_done(&task->future)) {
+        skua_future_unref(&task->future);
+        return;
+    }
+    if ((size_t)listing->count < listing->capacity) {
+        listing->tasks[listing->count] = &task->future;
+    } else {
+        skua_future_unref(&task->future);
+    }
+    listing->count++;
+}
+
+int64_t skui_task_list(skua_loop *loop, skua_task **tasks, size_t capacity)
+{
+    struct task_listing listing = {loop, tasks, capacity, 0};
+
+    skui_object_for_each(SKUI_OBJECT_TASK, task_list_one, &listing);
+    return listing.count;
+}
+
+int64_t skua_all_tasks(skua_loop *loop, skua_task **tasks, size_t capacity)
+{
+    if (tasks == NULL && capacity > 0) {
+        return -EINVAL;
+    }
+    if (loop == NULL) {
+        loop = skui_loop_self();
+    }
+    return loop == NULL ? SKUA_ENOLOOP : skui_task_list(loop, tasks, capacity);
+}

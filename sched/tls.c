@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tls.c - thread-local state, and the errno that no compiler caches.
+ * Threads     Each its own. The fork generation is written in a forked child
+ *             while that has one thread.
+ */
+#include "tls.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include <errno.h>
+
+
+static _Thread_local skua_loop *tls_loop;
+static _Thread_local struct skui_frame tls_frame;
+static _Thread_local struct skui_caches tls_caches;
+static _Thread_local bool tls_registered;
+
+int *skua_errno_location(void);
+
+static uint32_t fork_generation;
+static pthread_key_t caches_key;
+static pthread_once_t caches_once = PTHREAD_ONCE_INIT;
+
+skua_loop *skui_loop_self(void)
+{
+    return tls_loop;
+}
+
+void skui_loop_set_self(skua_loop *loop)
+{
+    tls_loop = loop;
+}
+
+struct skui_frame *skui_thread_frame(void)
+{
+    return &tls_frame;
+}
+
+static void caches_thread_ends(void *caches)
+{
+    skui_caches_drain(caches);
+}
+
+static void caches_make_key(void)
+{
+    (void)pthread_key_create(&caches_key, caches_thread_ends);
+}
+
+/* Have the caches drained when the thread ends. */
+static SKUI_NOINLINE void caches_register(void)
+{
+    (void)pthread_once(&caches_once, caches_make_key);
+    (void)pthread_setspecific(caches_key, &tls_caches);
+    tls_registered = true;
+}
+
+SKUI_NOINLINE void *skui_object_get(enum skui_object_class which)
+{
+    if (SKUI_UNLIKELY(!tls_registered)) {
+        caches_register();
+    }
+    return skui_object_get_from(&tls_caches, which);
+}
+
+SKUI_NOINLINE void skui_object_put(enum skui_object_class which, void *object)
+{
+    if (SKUI_UNLIKELY(!tls_registered)) {
+        caches_register();
+    }
+    skui_object_put_to(&tls_caches, which, object);
+}
+
+uint32_t skui_fork_generation(void)
+{
+    return fork_generation;
+}
+
+void skui_tls_after_fork(void)
+{
+    fork_generation++;
+    tls_loop = NULL;
+    memset(&tls_frame, 0, sizeof(tls_frame));
+}
+
+SKUI_NOINLINE int *skua_errno_location(void)
+{
+    return &(errno);
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * task_group.c - children that end before their scope does.
+ * Threads     The parent and its children, on any loops.
+ * Invariants  A child is in the list, with a reference, from its creation to
+ *             its end. The group is freed by the parent after the last child's
+ *             callback has let go of the lock.
+ * Ordering    SL1 for all fields.
+ *
+ * A child tells its end by a done callback in the thread that completes it.
+ * The last one wakes the parent through a future that join makes when it has
+ * to wait.
+ */
+#include "skua/task_group.h"
+
+#include <errno.h>
+
+#include "../future.h"
+#include "../loop.h"
+#include "../spinlock.h"
+#include "../task.h"
+
+enum group_phase {
+    GROUP_OPEN,
+    GROUP_ABORTING, /* children are being cancelled */
+    GROUP_JOINED,
+};
+
+struct group_child {
+    struct group_child *next;
+    struct group_child *prev;
+    struct group *group;
+    skua_task *task;
+    skua_task_fn *fn;
+    void *arg;
+};
+
+/* All guarded by the lock, but for the parent's own. */
+struct group {
+    struct skui_spinlock lock;
+    uint32_t phase;
+    skua_task *parent;           /* set by the first child */
+    struct group_child *children; /* those that live */
+    size_t live;
+    skua_future *idle;           /* completed when live falls to 0; or NULL */
+    skua_exception **errors;     /* in order of completion */
+    uint32_t error_count;
+    uint32_t error_capacity;
+    bool joining;                /* the parent waits in join */
+    bool parent_cancelled;       /* by the group: join takes that back */
+    int lost_status;             /* an error that found no memory */
+};
+
+_Static_assert(sizeof(struct group) <= sizeof(skua_task_group),
+               "the public storage fits");
+
+static struct group *group_of(skua_task_group *group)
+{
+    return (struct group *)(void *)group->opaque;
+}
+
+static void group_note_error(struct group *group, int status,
+                             skua_exception *exception)
+{
+    if (exception == NULL) {
+        exception = skui_exception_bare(status);
+    }
+    if (exception != NULL && group->error_count == group->error_capacity) {
+        uint32_t capacity =
+            group->error_capacity == 0 ? 4 : group->error_capacity * 2;
+        skua_exception **grown =
+            skui_resize(group->errors, capacity * sizeof(*grown));
+
+        if (grown != NULL) {
+            group->errors = grown;
+            group->error_capacity = capacity;
+        }
+    }
+    if (exception == NULL || group->error_count == group->error_capacity) {
+        group->lost_status = status;
+        skua_exception_unref(exception);
+        return;
+    }
+    group->errors[group->error_count++] = exception;
+}
+
+/*
+ * Cancel every child. Each is cancelled outside the lock, since that may run
+ * callbacks; the list is walked anew because it may have changed.
+ */
+static void group_cancel_children(struct group *group)
+{
+    skua_task *batch[32];
+    size_t done = 0;
+    size_t count;
+
+    do {
+        const struct group_child *child;
+        size_t index = 0;
+
+        count = 0;
+        skui_spinlock_lock(&group->lock);
+        for (child = group->children; child != NULL; child = child->next) {
+            if (index++ >= done && count < 32) {
+                batch[count++] = skua_future_ref(child->task);
+            }
+        }
+        skui_spinlock_unlock(&group->lock);
+        done += count;
+        for (size_t i = 0; i < count; i++) {
+            (void)skua_task_cancel(batch[i]);
+            skua_future_unref(batch[i]);
+        }
+    } while (count == 32);
+}
+
+static void child_unlink(struct group *group, struct group_child *child)
+{
+    if (child->prev != NULL) {
+        child->prev->next = child->next;
+    } else {
+        group->children = child->next;
+    }
+    if (child->next != NULL) {
+        child->next->prev = child->prev;
+    }
+}
+
+/* The first failure aborts: siblings, and the parent's body if it is inside. */
+static void child_failed(struct group *group, struct skui_outcome *outcome)
+{
+    skua_task *parent = NULL;
+    bool first;
+
+    skui_spinlock_lock(&group->lock);
+    group_note_error(group, outcome->status, outcome->exception);
+    first = group->phase == GROUP_OPEN;
+    if (first) {
+        group->phase = GROUP_ABORTING;
+        if (!group->joining) {
+            group->parent_cancelled = true;
+            parent = skua_future_ref(group->parent);
+        }
+    }
+    skui_spinlock_unlock(&group->lock);
+    if (first) {
+        group_cancel_children(group);
+    }
+    if (parent != NULL) {
+        (void)skua_task_cancel(parent);
+        skua_future_unref(parent);
+    }
+}
+
+static void child_done(skua_future *future, void *arg)
+{
+    struct group_child *child = arg;
+    struct group *group = child->group;
+    struct skui_outcome outcome;
+    skua_future *idle = NULL;
+
+    skui_future_read(future, &outcome);
+    if (outcome.status < 0 && outcome.status != SKUA_ECANCELED) {
+        child_failed(group, &outcome);
+    } else {
+        skua_exception_unref(outcome.exception);
+    }
+    skui_spinlock_lock(&group->lock);
+    child_unlink(group, child);
+    if (--group->live == 0 && group->idle != NULL) {
+        idle = group->idle; /* its reference moves here */
+        group->idle = NULL;
+    }
+    skui_spinlock_unlock(&group->lock);
+    /* From here on the parent may free the group. */
+    skui_release(child);
+    skua_future_unref(future);
+    if (idle != NULL) {
+        (void)skua_future_set_result(idle, NULL);
+        skua_future_unref(idle);
+    }
+}
+
+static int group_admit(struct group *group, struct group_child *child)
+{
+    const struct skui_task *self = skui_task_self();
+    int status = 0;
+
+    skui_spinlock_lock(&group->lock);
+    if (group->phase != GROUP_OPEN) {
+        status = SKUA_EINVALSTATE;
+    } else if (group->parent == NULL && self == NULL) {
+        status = SKUA_ENOLOOP;
+    } else {
+        if (group->parent == NULL) {
+            group->parent = (skua_task *)&self->future;
+        }
+        child->next = group->children;
+        if (child->next != NULL) {
+            child->next->prev = child;
+        }
+        group->children = child;
+        group->live++;
+    }
+    skui_spinlock_unlock(&group->lock);
+    return status;
+}
+
+int skua_task_group_create_task(skua_task_group *task_group, skua_task_fn *fn,
+                                void *arg)
+{
+    struct group_child *child;
+    int status;
+
+    if (task_group == NULL || fn == NULL) {
+        return -EINVAL;
+    }
+    if (skui_loop_self() == NULL) {
+        return SKUA_ENOLOOP;
+    }
+    child = skui_allocate_zeroed(sizeof(*child));
+    if (child == NULL) {
+        return -ENOMEM;
+    }
+    child->group = group_of(task_group);
+    child->fn = fn;
+    child->arg = arg;
+    status = skui_task_create_observed(fn, arg, child_done, child,
+                                       &child->task);
+    if (status == 0) {
+        status = group_admit(child->group, child);
+        if (status == 0) {
+            skui_task_start(child->task);
+            return 0;
+        }
+        skui_task_drop_unstarted(child->task);
+    }
+    skui_release(child);
+    return status;
+}
+
+/* --- joining --- */
+
+/* Wait until no child lives; a cancelled wait cancels them and waits on. */
+static int group_wait(struct group *group)
+{
+    int result = 0;
+
+    for (;;) {
+        skua_future *idle;
+        int status = skua_future_new(NULL, &idle);
+
+        if (status < 0) {
+            return status;
+        }
+        skui_spinlock_lock(&group->lock);
+        if (group->live == 0) {
+            skui_spinlock_unlock(&group->lock);
+            skua_future_unref(idle);
+            return result;
+        }
+        skua_future_unref(group->idle); /* of an interrupted round */
+        group->idle = skua_future_ref(idle);
+        skui_spinlock_unlock(&group->lock);
+        status = skua_await(idle, NULL);
+        skua_future_unref(idle);
+        if (status == SKUA_ECANCELED) {
+            result = status;
+            skui_spinlock_lock(&group->lock);
+            group->phase = GROUP_ABORTING;
+            skui_spinlock_unlock(&group->lock);
+            group_cancel_children(group);
+        }
+    }
+}
+
+static int group_outcome(struct group *group, int status)
+{
+    skua_exception *exception;
+
+    if (group->error_count == 0 && group->lost_status == 0) {
+        return status;
+    }
+    exception = skui_exception_group(
+        SKUA_EGROUP, "unhandled errors in a task group", group->errors,
+        group->error_count);
+    if (exception == NULL) {
+        for (uint32_t i = 0; i < group->error_count; i++) {
+            skua_exception_unref(group->errors[i]);
+        }
+    }
+    skui_release(group->errors);
+    group->errors = NULL;
+    skui_frame_set_exception(skui_frame_current(), exception);
+    return SKUA_EGROUP;
+}
+
+int skua_task_group_join(skua_task_group *task_group)
+{
+    struct skui_task *self = skui_task_self();
+    struct group *group;
+    int status = 0;
+
+    if (task_group == NULL) {
+        return -EINVAL;
+    }
+    if (self == NULL) {
+        return SKUA_ENOLOOP;
+    }
+    group = group_of(task_group);
+    skui_spinlock_lock(&group->lock);
+    if (group->phase == GROUP_JOINED || group->joining) {
+        status = SKUA_EINVALSTATE;
+    } else if (group->parent != NULL && group->parent != &self->future) {
+        status = -EPERM;
+    } else {
+        group->joining = true;
+    }
+    skui_spinlock_unlock(&group->lock);
+    if (status < 0) {
+        return status;
+    }
+    status = group_wait(group);
+    if (group->parent_cancelled) {
+        /* The group's own request is no cancellation of the parent. */
+        if (skua_task_uncancel(&self->future) == 0 &&
+            status == SKUA_ECANCELED) {
+            status = 0;
+        }
+    }
+    group->phase = GROUP_JOINED;
+    return group_outcome(group, status);
+}
