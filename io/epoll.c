@@ -281,12 +281,24 @@ static int poller_wait(struct skui_poller *poller, struct epoll_event *events,
                        timeout_ms(timeout_ns), NULL);
 }
 
+/* Nothing is registered, so a look could find only a wake: no work. */
+static bool poller_is_bare(struct skui_poller *poller)
+{
+    /* relaxed: registering is seen by the next look at the latest */
+    return skui_load_relaxed(&poller->references) == 1 &&
+           poller->watches.capacity == 0;
+}
+
 static int epoll_poll(struct skui_poller *poller, int64_t timeout_ns)
 {
     struct epoll_event events[EVENTS_PER_POLL];
-    int count = poller_wait(poller, events, timeout_ns);
     int delivered = 0;
+    int count;
 
+    if (timeout_ns == 0 && poller_is_bare(poller)) {
+        return 0;
+    }
+    count = poller_wait(poller, events, timeout_ns);
     if (count < 0) {
         return errno == EINTR ? 0 : -errno;
     }

@@ -15,7 +15,7 @@ SKUI_BEGIN_DECLS
 
 /* A bounded FIFO of pointers for many producers and many consumers. */
 struct skui_bounded_queue { /* all constant once set up */
-    void *memory; /* owned: ring and slots, unaligned */
+    void *memory;           /* owned: ring and slots, unaligned */
     void *ring;
     void *slots;
 };

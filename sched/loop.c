@@ -287,6 +287,20 @@ static void loop_spill(skua_loop *loop, skua_runner *runner)
     }
 }
 
+void skui_loop_queue_here(skua_loop *loop, struct skui_runnable *runnable,
+                          bool pinned)
+{
+    if (pinned) {
+        skui_ready_push_pinned(&loop->ready, runnable);
+        return;
+    }
+    while (!skui_ready_push_stealable(&loop->ready, runnable)) {
+        loop_spill(loop, loop->runner);
+    }
+    skui_runner_notify(loop->runner, loop,
+                       skui_ready_stealable_count(&loop->ready));
+}
+
 void skui_loop_queue_task(skua_loop *home, struct skui_runnable *runnable,
                           bool pinned)
 {
@@ -304,11 +318,7 @@ void skui_loop_queue_task(skua_loop *home, struct skui_runnable *runnable,
         skui_runner_notify(runner, NULL, 1);
         return;
     }
-    while (!skui_ready_push_stealable(&self->ready, runnable)) {
-        loop_spill(self, runner);
-    }
-    skui_runner_notify(runner, self,
-                       skui_ready_stealable_count(&self->ready));
+    skui_loop_queue_here(self, runnable, false);
 }
 
 /* --- one iteration --- */
@@ -362,8 +372,10 @@ static void loop_take_injected_in_turn(skua_loop *loop)
 
 static void loop_note_poll(skua_loop *loop)
 {
-    loop->runs_since_poll = 0;
-    loop->polled_at_ticks = skui_clock_ticks();
+    if (skui_loop_has_siblings(loop)) {
+        loop->runs_since_poll = 0;
+        loop->polled_at_ticks = skui_clock_ticks();
+    }
 }
 
 static void loop_poll(skua_loop *loop, int64_t deadline_ns)

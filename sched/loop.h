@@ -60,6 +60,7 @@ struct skui_idle {
     unsigned seen_victim;    /* ... that is left to its owner ... */
     int64_t seen_at_ns;      /* ... if it moves soon */
     bool searching;          /* counted in runner->searching */
+    uint64_t watched;        /* claim of the task parked last; see task.h */
 };
 
 struct skua_loop {
@@ -148,6 +149,10 @@ void skui_loop_post_from_signal(skua_loop *loop,
 
 /* Queue a task: pinned to `home`, or where it best goes. */
 void skui_loop_queue_task(skua_loop *home, struct skui_runnable *runnable,
+                          bool pinned);
+
+/* The loop itself: queue a task that just ran here. */
+void skui_loop_queue_here(skua_loop *loop, struct skui_runnable *runnable,
                           bool pinned);
 
 /* Make the loop look at its queues, whatever it does. Any thread. */

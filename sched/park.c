@@ -25,9 +25,11 @@
 
 #include "loop.h"
 #include "runner.h"
+#include "task.h"
 #include "tls.h"
 
 enum {
+    OWN_ROUNDS = 64,             /* before a spinner counts as searching */
     SPIN_ROUNDS = 32,            /* between looks at reactor and timers */
     SENTINEL_NS = 1000000,       /* how long a stuck loop goes unseen */
     SINGLE_NS = 20000,           /* how long one task is left to its owner */
@@ -174,11 +176,29 @@ static int64_t spin_limit(const struct skui_idle *idle)
     return idle->gap_ns < 2 * idle->spin_ns ? idle->spin_ns : 0;
 }
 
-static bool spin_round(skua_loop *loop)
+/*
+ * The first part of a spin: what this loop alone is waiting for. It does not
+ * count as searching, so a hand-over between two loops touches no shared line
+ * but those it has to.
+ */
+static bool spin_on_own(skua_loop *loop, skui_claim watched)
+{
+    for (int i = 0; i < OWN_ROUNDS; i++) {
+        if (!skui_inbox_is_empty(&loop->inbox) ||
+            (watched != 0 && skui_task_watched_is_awake(watched))) {
+            return true;
+        }
+        skui_cpu_relax();
+    }
+    return false;
+}
+
+static bool spin_round(skua_loop *loop, skui_claim watched)
 {
     for (int i = 0; i < SPIN_ROUNDS; i++) {
         if (!skui_inbox_is_empty(&loop->inbox) || find_work(loop) ||
-            loop_is_stopping(loop)) {
+            loop_is_stopping(loop) ||
+            (watched != 0 && skui_task_watched_is_awake(watched))) {
             return true;
         }
         skui_cpu_relax();
@@ -187,21 +207,42 @@ static bool spin_round(skua_loop *loop)
     return loop->poller_ops->poll(loop->poller, 0) > 0;
 }
 
-/* True when there is something to do. */
-static bool idle_spin(skua_loop *loop, int64_t deadline_ns)
+static bool spin_until(skua_loop *loop, skui_claim watched, int64_t end_ns,
+                       int64_t deadline_ns)
 {
-    int64_t limit_ns = spin_limit(&loop->idle);
     int64_t now = skui_clock_now();
-    int64_t end = now + limit_ns;
     bool found = false;
 
-    if (limit_ns == 0 || !searching_begin(loop)) {
+    if (!searching_begin(loop)) {
         return false;
     }
-    skui_count(&loop->counters.spins, 1);
-    while (!found && now < end) {
-        found = spin_round(loop) || now >= deadline_ns;
+    while (!found && now < end_ns) {
+        found = spin_round(loop, watched) || now >= deadline_ns;
         now = skui_clock_now();
+    }
+    return found;
+}
+
+/* True when there is something to do. */
+static bool idle_spin(skua_loop *loop, int64_t start_ns, int64_t deadline_ns)
+{
+    int64_t limit_ns = spin_limit(&loop->idle);
+    skui_claim watched = loop->idle.watched;
+    struct skui_task *task;
+    bool found;
+
+    if (limit_ns == 0) {
+        return false;
+    }
+    if (!skui_task_watch(watched)) {
+        watched = 0;
+    }
+    skui_count(&loop->counters.spins, 1);
+    found = spin_on_own(loop, watched) ||
+            spin_until(loop, watched, start_ns + limit_ns, deadline_ns);
+    if (watched != 0 && skui_task_unwatch(watched, &task)) {
+        skui_loop_queue_here(loop, &task->runnable, task->pinned);
+        found = true;
     }
     if (found) {
         skui_count(&loop->counters.spins_paid, 1);
@@ -308,7 +349,7 @@ void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
         (void)loop->poller_ops->poll(loop->poller, 0);
         return;
     }
-    if (idle_spin(loop, deadline_ns)) {
+    if (idle_spin(loop, start_ns, deadline_ns)) {
         skui_idle_found(loop);
     } else {
         idle_park(loop, deadline_ns);

@@ -25,7 +25,7 @@ static bool runtime_describe(uintptr_t fault_address,
         return false;
     }
     /* Formatting a number is no work for a signal handler. */
-    out->name = task->name[0] != '\0' ? task->name : "(unnamed)";
+    out->name = task->named ? task->name : "(unnamed)";
     out->low = (uintptr_t)task->stack.limit;
     out->high = (uintptr_t)task->stack.top;
     out->guard_bytes = SKUI_STACK_GUARD_BYTES;
@@ -46,6 +46,7 @@ static void runtime_set_up(void)
     skui_object_class_init(SKUI_OBJECT_TASK, sizeof(struct skui_task));
     skui_object_class_init(SKUI_OBJECT_FUTURE, sizeof(struct skua_future));
     skui_object_class_init(SKUI_OBJECT_WAITER, sizeof(struct skui_waiter));
+    skui_object_class_init(SKUI_OBJECT_GROUP_CHILD, SKUI_CACHE_LINE);
     skui_handle_classes_init();
     skui_clock_calibrate();
     skui_overflow_set_describer(runtime_describe);

@@ -70,16 +70,15 @@ static void task_init(struct skui_task *task, const skua_task_options *options,
     task->runnable.kind = SKUI_RUNNABLE_TASK;
     skui_store_relaxed(&task->cancelling, 0u); /* relaxed: as above */
     skui_store_relaxed(&task->number, (uint64_t)0); /* relaxed: as above */
+    task->coroutine.context = NULL;
     task->stack.limit = NULL;
     task->frame.value = NULL;
     task->frame.exception = NULL;
     task->awaiting = NULL;
-    task->timer.kind = SKUI_TIMER_OF_TASK;
-    task->timer.pending = false;
     task->pinned = (options != NULL && options->pinned) ||
                    !skui_loop_has_siblings(home);
-    task->name[0] = '\0';
-    if (options != NULL && options->name != NULL) {
+    task->named = options != NULL && options->name != NULL;
+    if (task->named) {
         (void)snprintf(task->name, sizeof(task->name), "%s", options->name);
     }
     skui_future_init(&task->future, SKUI_FUTURE_TASK, home, refs);
@@ -277,6 +276,7 @@ static bool task_park(skua_loop *loop, struct skui_task *task)
     bool two_sources = timed && task->publish != NULL;
     uint64_t phase = two_sources ? SKUI_WAIT_ARMED : SKUI_WAIT_PARKED;
     uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+    skui_claim claim;
     uint64_t next;
 
     task->timer_loop = loop;
@@ -295,14 +295,16 @@ static bool task_park(skua_loop *loop, struct skui_task *task)
     if ((word & SKUI_WAIT_CANCEL) != 0) {
         return false;
     }
+    claim = claim_make(task, next);
     if (timed) {
         skui_timers_start(&loop->timers, &task->timer, task->deadline_ns);
     }
     if (two_sources || !timed) {
-        task->publish(claim_make(task, next), task->publish_arg);
+        task->publish(claim, task->publish_arg);
     }
     if (!two_sources) {
-        return true; /* it may run elsewhere by now */
+        loop->idle.watched = claim; /* the task may run elsewhere by now */
+        return true;
     }
     for (word = next;;) {
         uint64_t parked =
@@ -320,7 +322,8 @@ static bool task_park(skua_loop *loop, struct skui_task *task)
 
 void skui_task_step(skua_loop *loop, struct skui_task *task)
 {
-    if (SKUI_UNLIKELY(task->stack.limit == NULL) && !task_start(loop, task)) {
+    if (SKUI_UNLIKELY(task->coroutine.context == NULL) &&
+        !task_start(loop, task)) {
         return;
     }
     task->budget = TASK_BUDGET;
@@ -328,9 +331,9 @@ void skui_task_step(skua_loop *loop, struct skui_task *task)
         loop->current = task;
         skui_coroutine_switch(&loop->scheduler, &task->coroutine);
         loop->current = NULL;
-        switch (task->request) {
+        switch ((enum skui_task_request)task->request) {
         case SKUI_REQUEST_YIELD:
-            skui_task_queue(task);
+            skui_loop_queue_here(loop, &task->runnable, task->pinned);
             return;
         case SKUI_REQUEST_WAIT:
             if (task_park(loop, task)) {
@@ -414,6 +417,47 @@ static bool task_wake(struct skui_task *task, uint64_t sequence, int reason)
         (word & SKUI_WAIT_HELD) == 0) {
         skui_task_queue(task);
     }
+    return true;
+}
+
+bool skui_task_watch(skui_claim claim)
+{
+    struct skui_task *task = claim_task(claim);
+    uint64_t word;
+
+    if (claim == 0) {
+        return false;
+    }
+    word = claim_sequence(claim) | SKUI_WAIT_PARKED;
+    /* WW1 acq_rel: from here on a waker leaves the task to this loop. */
+    return skui_cas_acq_rel(&task->wait_word, &word,
+                            claim_sequence(claim) | SKUI_WAIT_WATCHED);
+}
+
+bool skui_task_watched_is_awake(skui_claim claim)
+{
+    /* relaxed: a hint; skui_task_unwatch() decides */
+    uint64_t word = skui_load_relaxed(&claim_task(claim)->wait_word);
+
+    return (word & SKUI_WAIT_PHASE) != SKUI_WAIT_WATCHED;
+}
+
+bool skui_task_unwatch(skui_claim claim, struct skui_task **out_task)
+{
+    struct skui_task *task = claim_task(claim);
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+
+    while ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_WATCHED) {
+        /* WW1 acq_rel: from here on the waker queues it. */
+        if (skui_cas_acq_rel(&task->wait_word, &word,
+                             (word & ~(uint64_t)SKUI_WAIT_PHASE) |
+                                 SKUI_WAIT_PARKED)) {
+            return false;
+        }
+    }
+    /* WW1 acquire: what the waker did is visible. */
+    (void)skui_load_acquire(&task->wait_word);
+    *out_task = task;
     return true;
 }
 
@@ -667,7 +711,7 @@ int skui_task_copy_name(struct skui_task *task, char *buffer, size_t bytes)
 {
     uint64_t number;
 
-    if (task->name[0] != '\0') {
+    if (task->named) {
         return snprintf(buffer, bytes, "%s", task->name);
     }
     number = skui_load_relaxed(&task->number); /* relaxed: a name */
@@ -697,6 +741,7 @@ int skua_task_set_name(skua_task *task, const char *name)
         return -EINVAL;
     }
     (void)snprintf(skui_task_of(task)->name, SKUI_NAME_BYTES, "%s", name);
+    skui_task_of(task)->named = true;
     return 0;
 }
 

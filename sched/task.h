@@ -10,6 +10,9 @@
  *   PARKED   its context is saved: exactly one waker makes it RUNNING and
  *            queues it
  *
+ *   WATCHED  as PARKED, but the loop where it was parked idles and watches the
+ *            word: a waker makes it RUNNING and that loop goes on with it
+ *
  * HELD     a canceller reads `awaiting`; a waker of a PARKED task sets DEFERRED
  *          and leaves the queueing to the holder
  * CANCEL   a cancel request waits for the next suspension or resumption
@@ -30,6 +33,7 @@ enum {
     SKUI_WAIT_RUNNING = 0,
     SKUI_WAIT_ARMED = 1,
     SKUI_WAIT_PARKED = 2,
+    SKUI_WAIT_WATCHED = 3,
     SKUI_WAIT_PHASE = 3,
     SKUI_WAIT_HELD = 4,
     SKUI_WAIT_CANCEL = 8,
@@ -50,29 +54,32 @@ enum skui_task_request {
 enum { SKUI_TIMER_OF_TASK, SKUI_TIMER_OF_HANDLE };
 
 struct skui_task {
+    /* What a switch touches: one cache line. */
     _Atomic(uint64_t) wait_word; /* WW1; kept across reuse of the memory */
     struct skui_runnable runnable;
-    struct skua_future future;
+    struct skui_coroutine coroutine; /* owned by whoever runs it, as below */
+    uint8_t request;                 /* enum skui_task_request */
+    bool pinned;                     /* constant */
+    bool named;                      /* else its name is Task-number */
+    uint16_t budget;
 
-    /* Owned by whoever runs the task. */
-    struct skui_coroutine coroutine;
+    struct skua_future future;
     struct skui_stack stack; /* limit NULL: it never started */
     struct skui_frame frame;
     skua_task_fn *fn;
     void *arg;
-    enum skui_task_request request;
-    uint32_t budget;
+    _Atomic(uint64_t) number;     /* relaxed: 0 until its name is asked for */
+    _Atomic(uint32_t) cancelling; /* relaxed: a counter */
+
+    /* While it waits. */
     skua_future *awaiting; /* read by a canceller that HOLDs the wait word */
     skui_publish_fn *publish;
     void *publish_arg;
     int64_t deadline_ns;
-    struct skui_timer timer; /* guarded by the lock of timer_loop's timers */
     skua_loop *timer_loop;
+    struct skui_timer timer; /* guarded by the lock of timer_loop's timers */
 
-    _Atomic(uint32_t) cancelling; /* relaxed: a counter */
-    bool pinned;                  /* constant */
-    _Atomic(uint64_t) number;     /* relaxed: 0 until its name is asked for */
-    char name[SKUI_NAME_BYTES];   /* "" : Task-number */
+    char name[SKUI_NAME_BYTES]; /* if named */
 };
 
 static inline struct skui_task *skui_task_of(const skua_future *future)
@@ -114,6 +121,16 @@ int skui_task_suspend(struct skui_task *task, skui_publish_fn *publish,
 
 /* The loop: run a step of `task`, which it took from a queue. */
 void skui_task_step(skua_loop *loop, struct skui_task *task);
+
+/*
+ * The loop, idle: watch the task that it parked last, if that still waits.
+ * False when there is none to watch.
+ */
+bool skui_task_watch(skui_claim claim);
+/* Whether a watched task was woken. */
+bool skui_task_watched_is_awake(skui_claim claim);
+/* Stop watching; true when it was woken: it is the caller's to run. */
+bool skui_task_unwatch(skui_claim claim, struct skui_task **out_task);
 
 /* The loop: a timer of a task is due (under the timers' lock). */
 void skui_task_timer_due(struct skui_timer *timer);

@@ -17,9 +17,9 @@ SKUA_BEGIN_DECLS
 
 /** A thread pool. All-zero is the default. */
 typedef struct skua_thread_pool_options {
-    int max_workers;         /* 0: min(32, usable cores + 4); 4095 at most */
-    const char *name_prefix; /* of the threads; copied, 15 bytes with the
-                                number are kept; NULL: "skua-pool" */
+    int max_workers;           /* 0: min(32, usable cores + 4); 4095 at most */
+    const char *name_prefix;   /* of the threads' names; copied, 10 bytes are
+                                  kept; NULL: "skua-pool" */
     skua_task_fn *initializer; /* run by each thread first; NULL: none. A
                                   negative status breaks the pool */
     void *initializer_arg;     /* borrowed until the last thread has started */

@@ -108,9 +108,8 @@ int skua_executor_shutdown(skua_executor *executor, bool wait,
 {
     int status = executor_check(executor);
 
-    return status < 0
-               ? status
-               : executor->ops->shutdown(executor, wait, cancel_futures);
+    return status < 0 ? status
+                      : executor->ops->shutdown(executor, wait, cancel_futures);
 }
 
 int skua_executor_get_stats(const skua_executor *executor,

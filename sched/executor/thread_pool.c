@@ -32,7 +32,7 @@
  * idle afterwards only; `finishing` makes submitters wait a moment for that
  * before they start a thread.
  */
-#include "executor.h"
+#include "thread_pool.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -44,21 +44,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "skua/task.h"
-
 #include "../clock.h"
 #include "../future.h"
 #include "../loop.h"
 #include "../memory.h"
 #include "../runner.h"
-#include "work_queue.h"
 
 enum {
     RING_CAPACITY = 1023,
     MAX_WORKERS = 4095,
     MAX_DEFAULT_WORKERS = 32,
     EXTRA_DEFAULT_WORKERS = 4,
-    NAME_BYTES = 16, /* what the kernel keeps of a thread's name */
     SPIN_MIN_NS = 2000,
     SPIN_MAX_NS = 50000, /* about what waking a thread costs */
     SHORT_SLEEP_NS = 150000,
@@ -66,63 +62,7 @@ enum {
     FINISHING_YIELDS = 8,
 };
 
-/* The fields of `state`. */
-#define QUEUED_ONE UINT64_C(1)
-#define QUEUED_MAX ((UINT64_C(1) << 29) - 1024)
-#define QUEUED_OF(state) ((state) & ((UINT64_C(1) << 29) - 1))
-#define IDLE_ONE (UINT64_C(1) << 29)
-#define IDLE_OF(state) ((state) >> 29 & 4095)
-#define SLEEPING_ONE (UINT64_C(1) << 41)
-#define SLEEPING_OF(state) ((state) >> 41 & 4095)
-#define ENTERING_ONE (UINT64_C(1) << 53)
-#define ENTERING_OF(state) ((state) >> 53 & 511)
-#define STATE_CLOSED (UINT64_C(1) << 62)
-#define STATE_BROKEN (UINT64_C(1) << 63)
-#define STATE_ENDING (STATE_CLOSED | STATE_BROKEN)
-
-/* A thread that was started and not joined yet; the thread does not use it. */
-struct worker {
-    struct worker *next;
-    pthread_t thread;
-};
-
-/* A task that waits for the end. On its stack; guarded by the pool's lock. */
-struct ending {
-    struct ending *next;
-    skua_future *future; /* a reference while linked */
-};
-
-struct thread_pool {
-    skua_executor executor;
-    _Atomic(uint32_t) owners; /* TP3: public side and each thread */
-    int max_workers;          /* constant, as all up to the queue */
-    char name_prefix[NAME_BYTES];
-    skua_task_fn *initializer;
-    void *initializer_arg;
-
-    struct skui_work_queue queue;
-    char pad_before[SKUI_CACHE_LINE];
-    _Atomic(uint64_t) state;     /* TP1, TP2 */
-    _Atomic(uint32_t) rouse;     /* TP2 */
-    _Atomic(uint32_t) finishing; /* relaxed: a hint, see above */
-    _Atomic(int64_t) submitted;  /* relaxed: a figure */
-    _Atomic(unsigned) named;     /* relaxed: threads so far */
-    char pad_after[SKUI_CACHE_LINE];
-
-    pthread_mutex_t lock;    /* guards what follows */
-    pthread_cond_t ended;    /* alive == 0 */
-    _Atomic(int) alive;      /* threads; relaxed outside the lock: a hint */
-    struct worker *workers;  /* to be joined or detached */
-    struct ending *endings;  /* tasks that wait */
-    bool released;           /* no reference is left: nobody joins */
-};
-
-static struct thread_pool *pool_of(const skua_executor *executor)
-{
-    return SKUI_CONTAINER_OF(executor, struct thread_pool, executor);
-}
-
-static void pool_free(struct thread_pool *pool)
+static void pool_free(struct skui_thread_pool *pool)
 {
     (void)pthread_cond_destroy(&pool->ended);
     (void)pthread_mutex_destroy(&pool->lock);
@@ -130,7 +70,7 @@ static void pool_free(struct thread_pool *pool)
     skui_release(pool);
 }
 
-static void pool_disown(struct thread_pool *pool)
+void skui_pool_disown(struct skui_thread_pool *pool)
 {
     /* TP3 acq_rel: the last owner sees what the others did. */
     if (skui_fetch_sub_acq_rel(&pool->owners, 1u) == 1) {
@@ -140,7 +80,7 @@ static void pool_disown(struct thread_pool *pool)
 
 /* --- waking --- */
 
-static void pool_wake(struct thread_pool *pool, int count)
+static void pool_wake(struct skui_thread_pool *pool, int count)
 {
     /* TP2 release: who reads this sees the state that led to it. */
     (void)skui_fetch_add_acq_rel(&pool->rouse, 1u);
@@ -148,50 +88,50 @@ static void pool_wake(struct thread_pool *pool, int count)
                   NULL, 0);
 }
 
-static void pool_wake_all(struct thread_pool *pool)
+void skui_pool_wake_all(struct skui_thread_pool *pool)
 {
     pool_wake(pool, MAX_WORKERS);
 }
 
 static bool state_has_ended(uint64_t state)
 {
-    return (state & STATE_ENDING) != 0 && QUEUED_OF(state) == 0 &&
-           ENTERING_OF(state) == 0;
+    return (state & SKUI_STATE_ENDING) != 0 && SKUI_QUEUED_OF(state) == 0 &&
+           SKUI_ENTERING_OF(state) == 0;
 }
 
 /* Sleep until there may be something to do. */
-static void pool_sleep(struct thread_pool *pool)
+static void pool_sleep(struct skui_thread_pool *pool)
 {
     /* TP2 acquire: pairs with pool_wake(). */
     uint32_t rouse = skui_load_acquire(&pool->rouse);
     /* TP2 acq_rel: announces, and sees what was queued before. */
-    uint64_t before = skui_fetch_add_acq_rel(&pool->state, SLEEPING_ONE);
+    uint64_t before = skui_fetch_add_acq_rel(&pool->state, SKUI_SLEEPING_ONE);
 
-    if (QUEUED_OF(before) == 0 && !state_has_ended(before)) {
+    if (SKUI_QUEUED_OF(before) == 0 && !state_has_ended(before)) {
         (void)syscall(SYS_futex, &pool->rouse, FUTEX_WAIT_PRIVATE, rouse, NULL,
                       NULL, 0);
     }
     /* TP2 acq_rel: as above. */
-    (void)skui_fetch_sub_acq_rel(&pool->state, SLEEPING_ONE);
+    (void)skui_fetch_sub_acq_rel(&pool->state, SKUI_SLEEPING_ONE);
 }
 
 /* Spin while that may pay; true when there is something to do. */
-static bool pool_spin(struct thread_pool *pool, int64_t limit_ns)
+static bool pool_spin(struct skui_thread_pool *pool, int64_t limit_ns)
 {
     uint64_t limit = skui_clock_ticks_of(limit_ns);
     uint64_t start = skui_clock_ticks();
     /* relaxed: hints */
     uint64_t state = skui_load_relaxed(&pool->state);
-    int busy = skui_load_relaxed(&pool->alive) - (int)IDLE_OF(state);
+    int busy = skui_load_relaxed(&pool->alive) - (int)SKUI_IDLE_OF(state);
 
-    if (IDLE_OF(state) - SLEEPING_OF(state) != 1 ||
+    if (SKUI_IDLE_OF(state) - SKUI_SLEEPING_OF(state) != 1 ||
         skui_executor_spare_cores(busy) < 1) {
         return false; /* somebody else spins, or needs the core */
     }
     do {
         for (int i = 0; i < 16; i++) {
             state = skui_load_relaxed(&pool->state); /* relaxed: a hint */
-            if (QUEUED_OF(state) != 0 || state_has_ended(state)) {
+            if (SKUI_QUEUED_OF(state) != 0 || state_has_ended(state)) {
                 return true;
             }
             skui_cpu_relax();
@@ -201,7 +141,7 @@ static bool pool_spin(struct thread_pool *pool, int64_t limit_ns)
 }
 
 /* Wait as cheaply as lately paid; `spin_ns` is the worker's own guess. */
-static void pool_wait(struct thread_pool *pool, int64_t *spin_ns)
+static void pool_wait(struct skui_thread_pool *pool, int64_t *spin_ns)
 {
     uint64_t start;
 
@@ -220,14 +160,13 @@ static void pool_wait(struct thread_pool *pool, int64_t *spin_ns)
 
 /* --- working --- */
 
-/* Claim what is queued and take it off; `cost` is what the claim subtracts. */
-static struct skui_work *pool_claim(struct thread_pool *pool, uint64_t cost)
+struct skui_work *skui_pool_claim(struct skui_thread_pool *pool, uint64_t cost)
 {
     uint64_t state = skui_load_relaxed(&pool->state); /* relaxed: CAS */
     struct skui_work *work;
 
     do {
-        if (QUEUED_OF(state) == 0) {
+        if (SKUI_QUEUED_OF(state) == 0) {
             return NULL;
         }
         /* TP1 acquire: the work counted is in the queue. */
@@ -239,10 +178,12 @@ static struct skui_work *pool_claim(struct thread_pool *pool, uint64_t cost)
 }
 
 /* The next work for an idle worker, which is busy then; NULL: it has ended. */
-static struct skui_work *pool_next(struct thread_pool *pool, int64_t *spin_ns)
+static struct skui_work *pool_next(struct skui_thread_pool *pool,
+                                   int64_t *spin_ns)
 {
     for (;;) {
-        struct skui_work *work = pool_claim(pool, QUEUED_ONE + IDLE_ONE);
+        struct skui_work *work =
+            skui_pool_claim(pool, SKUI_QUEUED_ONE + SKUI_IDLE_ONE);
         uint64_t state;
 
         if (work != NULL) {
@@ -252,20 +193,21 @@ static struct skui_work *pool_next(struct thread_pool *pool, int64_t *spin_ns)
         if (!state_has_ended(state)) {
             pool_wait(pool, spin_ns);
             /* TP1 acq_rel: nothing can be queued any more. */
-        } else if (skui_cas_acq_rel(&pool->state, &state, state - IDLE_ONE)) {
+        } else if (skui_cas_acq_rel(&pool->state, &state,
+                                    state - SKUI_IDLE_ONE)) {
             return NULL;
         }
     }
 }
 
-static void pool_become_idle(struct thread_pool *pool)
+static void pool_become_idle(struct skui_thread_pool *pool)
 {
     /* TP1 acq_rel: an idle worker is seen by who submits next. */
-    (void)skui_fetch_add_acq_rel(&pool->state, IDLE_ONE);
+    (void)skui_fetch_add_acq_rel(&pool->state, SKUI_IDLE_ONE);
 }
 
 /* Complete the work's future and be idle, in the order said at the top. */
-static void pool_finish(struct thread_pool *pool, skua_future *future,
+static void pool_finish(struct skui_thread_pool *pool, skua_future *future,
                         struct skui_outcome *outcome)
 {
     if (future->kind != SKUI_FUTURE_EXECUTOR) {
@@ -280,7 +222,7 @@ static void pool_finish(struct thread_pool *pool, skua_future *future,
     (void)skui_fetch_sub_relaxed(&pool->finishing, 1u); /* relaxed: hint */
 }
 
-static void pool_run(struct thread_pool *pool, struct skui_work *work)
+static void pool_run(struct skui_thread_pool *pool, struct skui_work *work)
 {
     struct skui_outcome outcome = {SKUA_EBROKENPOOL, NULL, NULL};
     skua_future *future = work->future;
@@ -289,7 +231,7 @@ static void pool_run(struct thread_pool *pool, struct skui_work *work)
 
     skui_object_put(SKUI_OBJECT_WORK, work);
     /* TP1 acquire: pairs with pool_break(). */
-    if ((skui_load_acquire(&pool->state) & STATE_BROKEN) != 0) {
+    if ((skui_load_acquire(&pool->state) & SKUI_STATE_BROKEN) != 0) {
         pool_finish(pool, future, &outcome);
     } else if (skui_future_set_running(future)) {
         skui_outcome_capture(fn, arg, &outcome);
@@ -301,16 +243,16 @@ static void pool_run(struct thread_pool *pool, struct skui_work *work)
 }
 
 /* Let current, pending and later work fail. */
-static void pool_break(struct thread_pool *pool)
+static void pool_break(struct skui_thread_pool *pool)
 {
     /* TP1 acq_rel: whoever claims work after this sees it. */
-    (void)skui_fetch_or_acq_rel(&pool->state, STATE_BROKEN);
-    pool_wake_all(pool);
+    (void)skui_fetch_or_acq_rel(&pool->state, SKUI_STATE_BROKEN);
+    skui_pool_wake_all(pool);
 }
 
-static struct ending *pool_pop_ending(struct thread_pool *pool)
+static struct skui_pool_ending *pool_pop_ending(struct skui_thread_pool *pool)
 {
-    struct ending *ending = pool->endings;
+    struct skui_pool_ending *ending = pool->endings;
 
     if (ending != NULL) {
         pool->endings = ending->next;
@@ -319,9 +261,9 @@ static struct ending *pool_pop_ending(struct thread_pool *pool)
 }
 
 /* The thread ends: tell who waits, if it is the last. */
-static void pool_leave(struct thread_pool *pool)
+static void pool_leave(struct skui_thread_pool *pool)
 {
-    struct ending *ending;
+    struct skui_pool_ending *ending;
 
     (void)pthread_mutex_lock(&pool->lock);
     /* relaxed: under the lock */
@@ -339,12 +281,12 @@ static void pool_leave(struct thread_pool *pool)
         }
     }
     (void)pthread_mutex_unlock(&pool->lock);
-    pool_disown(pool);
+    skui_pool_disown(pool);
 }
 
-static void pool_name_thread(struct thread_pool *pool)
+static void pool_name_thread(struct skui_thread_pool *pool)
 {
-    char name[NAME_BYTES];
+    char name[SKUI_POOL_NAME_BYTES];
     /* relaxed: a number of one's own */
     unsigned number = skui_fetch_add_relaxed(&pool->named, 1u);
 
@@ -353,7 +295,7 @@ static void pool_name_thread(struct thread_pool *pool)
     (void)pthread_setname_np(pthread_self(), name);
 }
 
-static void pool_initialize(struct thread_pool *pool)
+static void pool_initialize(struct skui_thread_pool *pool)
 {
     struct skui_outcome outcome;
 
@@ -369,7 +311,7 @@ static void pool_initialize(struct thread_pool *pool)
 
 static void *pool_thread(void *arg)
 {
-    struct thread_pool *pool = arg;
+    struct skui_thread_pool *pool = arg;
     struct skui_work *work;
     int64_t spin_ns = SPIN_MAX_NS;
 
@@ -384,7 +326,7 @@ static void *pool_thread(void *arg)
 
 /* --- starting threads --- */
 
-static int thread_start(struct thread_pool *pool, pthread_t *out_thread)
+static int thread_start(struct skui_thread_pool *pool, pthread_t *out_thread)
 {
     sigset_t all;
     sigset_t former;
@@ -398,9 +340,9 @@ static int thread_start(struct thread_pool *pool, pthread_t *out_thread)
 }
 
 /* Start a worker, which counts as idle; locked. */
-static int pool_start_worker(struct thread_pool *pool)
+static int pool_start_worker(struct skui_thread_pool *pool)
 {
-    struct worker *worker = skui_allocate(sizeof(*worker));
+    struct skui_pool_worker *worker = skui_allocate(sizeof(*worker));
     int status;
 
     if (worker == NULL) {
@@ -416,8 +358,8 @@ static int pool_start_worker(struct thread_pool *pool)
         (void)skui_fetch_sub_relaxed(&pool->alive, 1);
         (void)skui_fetch_sub_relaxed(&pool->owners, 1u); /* relaxed: above */
         /* TP1 acq_rel: work may have been left to this worker: */
-        (void)skui_fetch_sub_acq_rel(&pool->state, IDLE_ONE);
-        pool_wake_all(pool);
+        (void)skui_fetch_sub_acq_rel(&pool->state, SKUI_IDLE_ONE);
+        skui_pool_wake_all(pool);
         skui_release(worker);
         return status;
     }
@@ -432,7 +374,7 @@ static int pool_start_worker(struct thread_pool *pool)
 }
 
 /* One more worker unless there are enough. An error when there is none. */
-static int pool_grow(struct thread_pool *pool)
+static int pool_grow(struct skui_thread_pool *pool)
 {
     int status = 0;
     int alive;
@@ -448,47 +390,47 @@ static int pool_grow(struct thread_pool *pool)
 
 /* --- submitting --- */
 
-static int pool_enter(struct thread_pool *pool)
+static int pool_enter(struct skui_thread_pool *pool)
 {
     uint64_t state = skui_load_relaxed(&pool->state); /* relaxed: CAS */
 
     for (;;) {
-        if ((state & STATE_ENDING) != 0) {
-            return (state & STATE_BROKEN) != 0 ? SKUA_EBROKENPOOL
-                                               : SKUA_ECLOSED;
+        if ((state & SKUI_STATE_ENDING) != 0) {
+            return (state & SKUI_STATE_BROKEN) != 0 ? SKUA_EBROKENPOOL
+                                                    : SKUA_ECLOSED;
         }
-        if (QUEUED_OF(state) >= QUEUED_MAX) {
+        if (SKUI_QUEUED_OF(state) >= SKUI_QUEUED_MAX) {
             return -ENOMEM;
         }
-        if (ENTERING_OF(state) == 511) {
+        if (SKUI_ENTERING_OF(state) == 511) {
             (void)sched_yield();
             state = skui_load_relaxed(&pool->state); /* relaxed: CAS */
             /* TP1 acq_rel: from here on no worker ends. */
         } else if (skui_cas_acq_rel(&pool->state, &state,
-                                    state + ENTERING_ONE)) {
+                                    state + SKUI_ENTERING_ONE)) {
             return 0;
         }
     }
 }
 
-static void pool_leave_entry(struct thread_pool *pool)
+static void pool_leave_entry(struct skui_thread_pool *pool)
 {
     /* TP1 acq_rel: workers may end now. */
-    uint64_t before = skui_fetch_sub_acq_rel(&pool->state, ENTERING_ONE);
+    uint64_t before = skui_fetch_sub_acq_rel(&pool->state, SKUI_ENTERING_ONE);
 
-    if ((before & STATE_ENDING) != 0) {
-        pool_wake_all(pool);
+    if ((before & SKUI_STATE_ENDING) != 0) {
+        skui_pool_wake_all(pool);
     }
 }
 
 /* True when a worker that was about to be idle has become so. */
-static bool pool_await_finishing(struct thread_pool *pool)
+static bool pool_await_finishing(struct skui_thread_pool *pool)
 {
     for (int i = 0; i < FINISHING_SPINS + FINISHING_YIELDS; i++) {
         /* relaxed, both: hints */
         uint64_t state = skui_load_relaxed(&pool->state);
 
-        if (IDLE_OF(state) >= QUEUED_OF(state)) {
+        if (SKUI_IDLE_OF(state) >= SKUI_QUEUED_OF(state)) {
             return true;
         }
         if (skui_load_relaxed(&pool->finishing) == 0) { /* relaxed: hint */
@@ -504,14 +446,14 @@ static bool pool_await_finishing(struct thread_pool *pool)
 }
 
 /* Work was queued when state was `before`: see that somebody takes it. */
-static void pool_rouse(struct thread_pool *pool, uint64_t before)
+static void pool_rouse(struct skui_thread_pool *pool, uint64_t before)
 {
-    uint64_t queued = QUEUED_OF(before);
-    uint64_t awake = IDLE_OF(before) - SLEEPING_OF(before);
+    uint64_t queued = SKUI_QUEUED_OF(before);
+    uint64_t awake = SKUI_IDLE_OF(before) - SKUI_SLEEPING_OF(before);
 
-    if ((before & STATE_ENDING) != 0) {
-        pool_wake_all(pool);
-    } else if (IDLE_OF(before) > queued) {
+    if ((before & SKUI_STATE_ENDING) != 0) {
+        skui_pool_wake_all(pool);
+    } else if (SKUI_IDLE_OF(before) > queued) {
         if (awake <= queued) {
             pool_wake(pool, 1);
         }
@@ -525,7 +467,7 @@ static void pool_rouse(struct thread_pool *pool, uint64_t before)
 static int pool_submit(skua_executor *executor, skua_task_fn *fn, void *arg,
                        skua_future *future)
 {
-    struct thread_pool *pool = pool_of(executor);
+    struct skui_thread_pool *pool = skui_pool_of(executor);
     struct skui_work *work = skui_object_get(SKUI_OBJECT_WORK);
     uint64_t before;
     int status;
@@ -553,179 +495,33 @@ static int pool_submit(skua_executor *executor, skua_task_fn *fn, void *arg,
     (void)skui_fetch_add_relaxed(&pool->submitted, (int64_t)1);
     skui_work_queue_push(&pool->queue, work);
     /* TP1 release: the work is in the queue. TP2 acquire: sees sleepers. */
-    before = skui_fetch_add_acq_rel(&pool->state, QUEUED_ONE - ENTERING_ONE);
+    before = skui_fetch_add_acq_rel(&pool->state,
+                                    SKUI_QUEUED_ONE - SKUI_ENTERING_ONE);
     pool_rouse(pool, before);
     return 0;
-}
-
-/* --- shutting down --- */
-
-static void pool_close(struct thread_pool *pool, bool cancel_futures)
-{
-    struct skui_work *work;
-
-    /* TP1 acq_rel: nobody enters after this. */
-    (void)skui_fetch_or_acq_rel(&pool->state, STATE_CLOSED);
-    pool_wake_all(pool);
-    /* TP1 acquire: what was entering is queued, its thread started. */
-    while (ENTERING_OF(skui_load_acquire(&pool->state)) != 0) {
-        (void)sched_yield();
-    }
-    while (cancel_futures && (work = pool_claim(pool, QUEUED_ONE)) != NULL) {
-        (void)skui_future_cancel_plain(work->future);
-        skua_future_unref(work->future);
-        skui_object_put(SKUI_OBJECT_WORK, work);
-    }
-    if (cancel_futures) {
-        pool_wake_all(pool); /* the queue may have kept them */
-    }
-}
-
-static bool pool_is_own_thread(struct thread_pool *pool)
-{
-    bool own = false;
-
-    (void)pthread_mutex_lock(&pool->lock);
-    for (struct worker *w = pool->workers; w != NULL && !own; w = w->next) {
-        own = pthread_equal(w->thread, pthread_self()) != 0;
-    }
-    (void)pthread_mutex_unlock(&pool->lock);
-    return own;
-}
-
-/* Join the threads, which have ended or are about to. */
-static void pool_join(struct thread_pool *pool)
-{
-    struct worker *worker;
-
-    (void)pthread_mutex_lock(&pool->lock);
-    worker = pool->workers;
-    pool->workers = NULL;
-    (void)pthread_mutex_unlock(&pool->lock);
-    while (worker != NULL) {
-        struct worker *next = worker->next;
-
-        (void)pthread_join(worker->thread, NULL);
-        skui_release(worker);
-        worker = next;
-    }
-}
-
-static void pool_wait_end_in_thread(struct thread_pool *pool)
-{
-    (void)pthread_mutex_lock(&pool->lock);
-    /* relaxed: under the lock */
-    while (skui_load_relaxed(&pool->alive) > 0) {
-        (void)pthread_cond_wait(&pool->ended, &pool->lock);
-    }
-    (void)pthread_mutex_unlock(&pool->lock);
-}
-
-/* Take back what the last worker did not come to. */
-static void pool_withdraw(struct thread_pool *pool, struct ending *ending)
-{
-    struct ending **link;
-
-    (void)pthread_mutex_lock(&pool->lock);
-    for (link = &pool->endings; *link != NULL; link = &(*link)->next) {
-        if (*link == ending) {
-            *link = ending->next;
-            skua_future_unref(ending->future);
-            break;
-        }
-    }
-    (void)pthread_mutex_unlock(&pool->lock);
-}
-
-static int pool_wait_end_in_task(struct thread_pool *pool)
-{
-    struct ending ending = {NULL, NULL};
-    skua_future *future;
-    int status = skua_future_new(NULL, &future);
-
-    if (status < 0) {
-        return status;
-    }
-    (void)pthread_mutex_lock(&pool->lock);
-    /* relaxed: under the lock */
-    if (skui_load_relaxed(&pool->alive) > 0) {
-        ending.future = skua_future_ref(future);
-        ending.next = pool->endings;
-        pool->endings = &ending;
-    }
-    (void)pthread_mutex_unlock(&pool->lock);
-    if (ending.future != NULL) {
-        status = skua_await(future, NULL);
-        pool_withdraw(pool, &ending);
-    }
-    skua_future_unref(future);
-    return status;
-}
-
-static int pool_shutdown(skua_executor *executor, bool wait,
-                         bool cancel_futures)
-{
-    struct thread_pool *pool = pool_of(executor);
-    int status = 0;
-
-    pool_close(pool, cancel_futures);
-    if (!wait) {
-        return 0;
-    }
-    if (pool_is_own_thread(pool)) {
-        return -EDEADLK;
-    }
-    if (skua_current_task() != NULL) {
-        status = pool_wait_end_in_task(pool);
-    } else if (skui_loop_self() != NULL) {
-        return -EDEADLK;
-    } else {
-        pool_wait_end_in_thread(pool);
-    }
-    if (status == 0) {
-        pool_join(pool);
-    }
-    return status;
-}
-
-static void pool_release(skua_executor *executor)
-{
-    struct thread_pool *pool = pool_of(executor);
-    struct worker *worker;
-
-    pool_close(pool, false);
-    (void)pthread_mutex_lock(&pool->lock);
-    pool->released = true;
-    while ((worker = pool->workers) != NULL) {
-        pool->workers = worker->next;
-        (void)pthread_detach(worker->thread);
-        skui_release(worker);
-    }
-    (void)pthread_mutex_unlock(&pool->lock);
-    pool_disown(pool);
 }
 
 static void pool_get_stats(const skua_executor *executor,
                            skua_executor_stats *out_stats)
 {
-    struct thread_pool *pool = pool_of(executor);
+    struct skui_thread_pool *pool = skui_pool_of(executor);
     /* relaxed, all: figures */
     uint64_t state = skui_load_relaxed(&pool->state);
 
     *out_stats = (skua_executor_stats){
         .submitted = skui_load_relaxed(&pool->submitted), /* relaxed */
-        .queued = (int64_t)QUEUED_OF(state),
+        .queued = (int64_t)SKUI_QUEUED_OF(state),
         .max_workers = pool->max_workers,
         .workers = skui_load_relaxed(&pool->alive), /* relaxed: a figure */
-        .idle = (int)IDLE_OF(state),
+        .idle = (int)SKUI_IDLE_OF(state),
     };
 }
 
 static const struct skui_executor_ops pool_ops = {
     pool_submit,
-    pool_shutdown,
+    skui_pool_shutdown,
     pool_get_stats,
-    pool_release,
+    skui_pool_abandon,
 };
 
 /* --- making one --- */
@@ -743,7 +539,7 @@ static int default_workers(void)
     return workers < MAX_DEFAULT_WORKERS ? workers : MAX_DEFAULT_WORKERS;
 }
 
-static int pool_init(struct thread_pool *pool,
+static int pool_init(struct skui_thread_pool *pool,
                      const skua_thread_pool_options *options)
 {
     const char *prefix =
@@ -757,8 +553,8 @@ static int pool_init(struct thread_pool *pool,
     }
     skui_executor_init(&pool->executor, &pool_ops);
     skui_store_relaxed(&pool->owners, 1u); /* relaxed: not shared yet */
-    pool->max_workers = options->max_workers == 0 ? default_workers()
-                                                  : options->max_workers;
+    pool->max_workers =
+        options->max_workers == 0 ? default_workers() : options->max_workers;
     (void)snprintf(pool->name_prefix, sizeof(pool->name_prefix), "%s", prefix);
     pool->initializer = options->initializer;
     pool->initializer_arg = options->initializer_arg;
@@ -772,7 +568,7 @@ int skua_thread_pool_executor_new(const skua_thread_pool_options *options,
 {
     static const skua_thread_pool_options defaults;
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct thread_pool *pool;
+    struct skui_thread_pool *pool;
     int status;
 
     if (options == NULL) {

@@ -26,8 +26,7 @@ void skui_work_queue_fini(struct skui_work_queue *queue)
     skui_bounded_queue_fini(&queue->ring);
 }
 
-void skui_work_queue_push(struct skui_work_queue *queue,
-                          struct skui_work *work)
+void skui_work_queue_push(struct skui_work_queue *queue, struct skui_work *work)
 {
     /* WQ1 acquire: pairs with queue_move(). */
     if (skui_load_acquire(&queue->listed) == 0 &&

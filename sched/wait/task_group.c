@@ -31,8 +31,6 @@ struct group_child {
     struct group_child *prev;
     struct group *group;
     skua_task *task;
-    skua_task_fn *fn;
-    void *arg;
 };
 
 /* All guarded by the lock, but for the parent's own. */
@@ -173,7 +171,7 @@ static void child_done(skua_future *future, void *arg)
     }
     skui_spinlock_unlock(&group->lock);
     /* From here on the parent may free the group. */
-    skui_release(child);
+    skui_object_put(SKUI_OBJECT_GROUP_CHILD, child);
     skua_future_unref(future);
     if (idle != NULL) {
         (void)skua_future_set_result(idle, NULL);
@@ -218,13 +216,12 @@ int skua_task_group_create_task(skua_task_group *task_group, skua_task_fn *fn,
     if (skui_loop_self() == NULL) {
         return SKUA_ENOLOOP;
     }
-    child = skui_allocate_zeroed(sizeof(*child));
+    child = skui_object_get(SKUI_OBJECT_GROUP_CHILD);
     if (child == NULL) {
         return -ENOMEM;
     }
     child->group = group_of(task_group);
-    child->fn = fn;
-    child->arg = arg;
+    child->prev = NULL;
     status = skui_task_create_observed(fn, arg, child_done, child,
                                        &child->task);
     if (status == 0) {
@@ -235,7 +232,7 @@ int skua_task_group_create_task(skua_task_group *task_group, skua_task_fn *fn,
         }
         skui_task_drop_unstarted(child->task);
     }
-    skui_release(child);
+    skui_object_put(SKUI_OBJECT_GROUP_CHILD, child);
     return status;
 }
 

@@ -3,9 +3,12 @@
 #ifndef SKUI_TESTS_TASK_SUPPORT_H
 #define SKUI_TESTS_TASK_SUPPORT_H
 
+#include <cerrno>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <skua.h>
@@ -142,6 +145,52 @@ inline void LetOthersRun()
     for (int i = 0; i < 8; i++) {
         EXPECT_EQ(skua_yield(), 0);
     }
+}
+
+// A suite that runs with one loop and with several.
+class Loops : public testing::TestWithParam<unsigned>
+{
+  protected:
+    // Run the body and expect it to end well.
+    void Run(Body body) { EXPECT_EQ(RunTask(GetParam(), std::move(body)), 0); }
+};
+
+// A deadline that is worth waiting for.
+inline int64_t Soon() { return skua_monotonic() + 5 * SKUA_MS; }
+
+// Receive exactly `bytes`, or up to the end of the stream.
+inline std::string RecvAll(skua_socket *socket, size_t bytes)
+{
+    std::string text(bytes, '\0');
+    size_t done = 0;
+
+    while (done < bytes) {
+        ssize_t moved =
+            skua_sock_recv_into(socket, text.data() + done, bytes - done);
+
+        EXPECT_GE(moved, 0);
+        if (moved <= 0) {
+            break;
+        }
+        done += static_cast<size_t>(moved);
+    }
+    text.resize(done);
+    return text;
+}
+
+// Send until the kernel takes no more.
+inline size_t FillSendBuffer(skua_socket *socket)
+{
+    std::vector<char> block(64 * 1024, 'x');
+    size_t total = 0;
+    ssize_t moved;
+
+    while ((moved = skua_sock_send_until(socket, block.data(), block.size(),
+                                         Soon())) > 0) {
+        total += static_cast<size_t>(moved);
+    }
+    EXPECT_EQ(moved, -ETIMEDOUT);
+    return total;
 }
 
 #endif

@@ -9,7 +9,8 @@
 #include <thread>
 #include <vector>
 
-namespace {
+namespace
+{
 
 struct item {
     int producer;
@@ -34,8 +35,7 @@ TEST(BoundedQueuePush, KeepsOrderAndEndsWhenFull)
 
     ASSERT_EQ(skui_bounded_queue_init(&queue, 4), 0);
     EXPECT_EQ(skui_bounded_queue_try_pop(&queue), nullptr);
-    while (pushed < 64 &&
-           skui_bounded_queue_try_push(&queue, &items[pushed])) {
+    while (pushed < 64 && skui_bounded_queue_try_push(&queue, &items[pushed])) {
         pushed++;
     }
     EXPECT_GE(pushed, 4);
@@ -52,8 +52,7 @@ TEST(BoundedQueueStress, LosesNothingAndKeepsEachProducersOrder)
     constexpr int kProducers = 2;
     constexpr int kItems = 20000;
     struct skui_bounded_queue queue = {};
-    std::vector<std::vector<item>> items(kProducers,
-                                         std::vector<item>(kItems));
+    std::vector<std::vector<item>> items(kProducers, std::vector<item>(kItems));
     std::atomic<int> left{kProducers * kItems};
     std::vector<std::thread> threads;
 

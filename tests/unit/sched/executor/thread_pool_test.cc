@@ -13,17 +13,18 @@
 #include <thread>
 #include <vector>
 
-#include "memory.h"
 #include "skua/executor.h"
 #include "skua/future.h"
+#include "skua/runner.h"
 #include "skua/task.h"
+#include "skua/time.h"
 
-namespace {
+namespace
+{
 
 using semaphore = std::counting_semaphore<1 << 20>;
 
-skua_executor *pool_new(int max_workers,
-                        skua_task_fn *initializer = nullptr,
+skua_executor *pool_new(int max_workers, skua_task_fn *initializer = nullptr,
                         void *initializer_arg = nullptr)
 {
     skua_thread_pool_options options = {};
@@ -64,10 +65,7 @@ int increment(void *arg)
     return 0;
 }
 
-int nothing(void *)
-{
-    return 0;
-}
+int nothing(void *) { return 0; }
 
 /* Work that says it has begun and waits to be let go. */
 struct gate {
@@ -121,12 +119,12 @@ TEST(ThreadPoolSubmit, GivesValueAndStatus)
     skua_executor *executor = pool_new(2);
     void *value = nullptr;
 
-    EXPECT_EQ(await_and_drop(submit(
-                                 executor,
-                                 [](void *arg) { return skua_return(arg); },
-                                 &answer),
-                             &value),
-              0);
+    EXPECT_EQ(
+        await_and_drop(
+            submit(
+                executor, [](void *arg) { return skua_return(arg); }, &answer),
+            &value),
+        0);
     EXPECT_EQ(value, &answer);
     EXPECT_EQ(await_and_drop(submit(
                   executor, [](void *) { return -EPIPE; }, nullptr)),
@@ -150,7 +148,7 @@ TEST(ThreadPoolSubmit, RunsInAnotherThreadWithSignalsBlocked)
             pthread_sigmask(SIG_BLOCK, nullptr, &mask);
             out->thread = std::this_thread::get_id();
             out->blocked = sigismember(&mask, SIGINT) == 1 &&
-                            sigismember(&mask, SIGTERM) == 1;
+                           sigismember(&mask, SIGTERM) == 1;
             return 0;
         },
         &seen);
@@ -357,8 +355,7 @@ TEST(ThreadPoolShutdown, CancelFuturesWakesWhoWaits)
     skua_future *first = submit(executor, pass_gate, &gate);
     skua_future *second = submit(executor, increment, &ran);
     int status = 0;
-    std::thread waiter(
-        [&] { status = skua_await(second, nullptr); });
+    std::thread waiter([&] { status = skua_await(second, nullptr); });
 
     gate.begun.acquire();
     EXPECT_EQ(skua_executor_shutdown(executor, false, true), 0);
@@ -408,6 +405,70 @@ TEST(ThreadPoolShutdown, TwoThreadsMayWaitAtOnce)
     EXPECT_EQ(ran.load(), 2);
     skua_future_unref(first);
     end(executor);
+}
+
+struct shutdown_case {
+    skua_executor *executor;
+    struct gate door;
+    skua_task *waiter;
+    int status;
+};
+
+int shut_down_in_task(void *arg)
+{
+    auto *test = static_cast<shutdown_case *>(arg);
+
+    test->status = skua_executor_shutdown(test->executor, true, false);
+    return test->status;
+}
+
+TEST(ThreadPoolShutdown, InATaskSuspendsOnlyTheTask)
+{
+    shutdown_case test = {pool_new(1), {}, nullptr, 1};
+    skua_future *job = submit(test.executor, pass_gate, &test.door);
+    auto main_task = [](void *arg) {
+        auto *inner = static_cast<shutdown_case *>(arg);
+        int status = skua_create_task(shut_down_in_task, inner, &inner->waiter);
+
+        if (status == 0) {
+            status = skua_yield();
+        }
+        inner->door.open.release();
+        if (status == 0) {
+            status = await_and_drop(inner->waiter);
+        }
+        return status;
+    };
+
+    EXPECT_EQ(skua_run(main_task, &test), 0);
+    EXPECT_EQ(test.status, 0);
+    EXPECT_EQ(await_and_drop(job), 0);
+    end(test.executor);
+}
+
+TEST(ThreadPoolShutdown, InATaskCanBeCancelled)
+{
+    shutdown_case test = {pool_new(1), {}, nullptr, 1};
+    skua_future *job = submit(test.executor, pass_gate, &test.door);
+    auto main_task = [](void *arg) {
+        auto *inner = static_cast<shutdown_case *>(arg);
+        int status = skua_create_task(shut_down_in_task, inner, &inner->waiter);
+
+        if (status == 0) {
+            status = skua_yield();
+        }
+        (void)skua_task_cancel(inner->waiter);
+        EXPECT_EQ(await_and_drop(inner->waiter), SKUA_ECANCELED);
+        return status;
+    };
+
+    EXPECT_EQ(skua_run(main_task, &test), 0);
+    EXPECT_EQ(test.status, SKUA_ECANCELED);
+    EXPECT_EQ(skua_executor_submit(test.executor, nothing, nullptr, nullptr),
+              SKUA_ECLOSED);
+    test.door.open.release();
+    EXPECT_EQ(await_and_drop(job), 0);
+    end(test.executor);
 }
 
 TEST(ThreadPoolUnref, LetsQueuedWorkFinish)
@@ -494,8 +555,8 @@ TEST(ThreadPoolStress, ManySubmittersAndAShutdownLoseNothing)
         for (int t = 0; t < kThreads; t++) {
             threads.emplace_back([&] {
                 for (int i = 0; i < 500; i++) {
-                    const int status = skua_executor_submit(
-                        executor, increment, &ran, nullptr);
+                    const int status = skua_executor_submit(executor, increment,
+                                                            &ran, nullptr);
 
                     if (status == SKUA_ECLOSED) {
                         return;

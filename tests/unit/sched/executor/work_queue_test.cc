@@ -9,7 +9,8 @@
 #include <thread>
 #include <vector>
 
-namespace {
+namespace
+{
 
 TEST(WorkQueueOrder, HoldsAcrossRingAndList)
 {

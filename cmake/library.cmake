@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# The library, static (position independent) and shared, from one set of
+# objects; and a static one for unit tests.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(CK REQUIRED IMPORTED_TARGET ck)
+set(skua_private_libraries PkgConfig::CK m)
+set(SKUA_PC_REQUIRES_PRIVATE "ck")
+if(SKUA_JEMALLOC)
+    pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
+    list(APPEND skua_private_libraries PkgConfig::JEMALLOC)
+    string(APPEND SKUA_PC_REQUIRES_PRIVATE " jemalloc")
+endif()
+
+file(GLOB_RECURSE skua_sources CONFIGURE_DEPENDS
+     ${PROJECT_SOURCE_DIR}/sched/*.c ${PROJECT_SOURCE_DIR}/sched/*.S
+     ${PROJECT_SOURCE_DIR}/io/*.c)
+file(GLOB_RECURSE skua_headers CONFIGURE_DEPENDS
+     ${PROJECT_SOURCE_DIR}/include/*.h)
+
+add_library(skua_objects OBJECT ${skua_sources})
+set_target_properties(skua_objects PROPERTIES
+    POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)
+target_include_directories(skua_objects
+    PRIVATE ${PROJECT_SOURCE_DIR} PUBLIC ${PROJECT_SOURCE_DIR}/include)
+target_link_libraries(skua_objects
+    PRIVATE skua_flags PUBLIC ${skua_private_libraries} Threads::Threads)
+if(SKUA_GENERIC_SWITCH)
+    target_compile_definitions(skua_objects PRIVATE SKUA_GENERIC_SWITCH)
+endif()
+if(SKUA_SANITIZE STREQUAL "thread")
+    # ck's inline assembly is invisible to the race detector: the file calls
+    # its annotations instead (sched/ck_adapter.c).
+    set_source_files_properties(${PROJECT_SOURCE_DIR}/sched/ck_adapter.c
+        PROPERTIES COMPILE_OPTIONS -fno-sanitize=thread
+        COMPILE_DEFINITIONS SKUI_TSAN)
+endif()
+
+function(skua_library name kind)
+    add_library(${name} ${kind} $<TARGET_OBJECTS:skua_objects>)
+    target_include_directories(${name} PUBLIC
+        $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+        $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+    set_target_properties(${name} PROPERTIES OUTPUT_NAME skua)
+endfunction()
+
+skua_library(skua SHARED)
+set_target_properties(skua PROPERTIES
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+    LINKER_LANGUAGE C)
+target_link_libraries(skua PRIVATE ${skua_private_libraries} Threads::Threads)
+if(skua_sanitize_flags)
+    target_link_options(skua PRIVATE ${skua_sanitize_flags})
+endif()
+target_link_options(skua PRIVATE -Wl,-z,now)
+add_library(skua::skua ALIAS skua)
+
+skua_library(skua_static STATIC)
+target_link_libraries(skua_static
+    PUBLIC ${skua_private_libraries} Threads::Threads)
+add_library(skua::skua_static ALIAS skua_static)

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * thread_pool_end.c - how a thread pool ends.
+ * Threads     Any thread; several may shut down and wait at once.
+ * Invariants  Once nobody is entering a closed pool, no thread is started and
+ *             the number alive only falls. The last thread to leave tells all
+ *             who wait.
+ * Ordering    TP1: closing (thread_pool.c). The pool's lock guards the rest.
+ * Progress    A task waits without blocking its loop, a plain thread blocks;
+ *             joining comes after the threads have left and is short.
+ * Rejected    Joining at once: it would block the loop of a task, and a job
+ *             that waits for that loop would never end.
+ */
+#include "thread_pool.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#include "skua/task.h"
+
+#include "../future.h"
+#include "../memory.h"
+#include "../tls.h"
+
+static void pool_close(struct skui_thread_pool *pool, bool cancel_futures)
+{
+    struct skui_work *work;
+
+    /* TP1 acq_rel: nobody enters after this. */
+    (void)skui_fetch_or_acq_rel(&pool->state, SKUI_STATE_CLOSED);
+    skui_pool_wake_all(pool);
+    /* TP1 acquire: what was entering is queued, its thread started. */
+    while (SKUI_ENTERING_OF(skui_load_acquire(&pool->state)) != 0) {
+        (void)sched_yield();
+    }
+    while (cancel_futures &&
+           (work = skui_pool_claim(pool, SKUI_QUEUED_ONE)) != NULL) {
+        (void)skui_future_cancel_plain(work->future);
+        skua_future_unref(work->future);
+        skui_object_put(SKUI_OBJECT_WORK, work);
+    }
+    if (cancel_futures) {
+        skui_pool_wake_all(pool); /* the queue may have kept them */
+    }
+}
+
+static bool pool_is_own_thread(struct skui_thread_pool *pool)
+{
+    bool own = false;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    for (struct skui_pool_worker *w = pool->workers; w != NULL && !own;
+         w = w->next) {
+        own = pthread_equal(w->thread, pthread_self()) != 0;
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    return own;
+}
+
+/* Join the threads, which have ended or are about to. */
+static void pool_join(struct skui_thread_pool *pool)
+{
+    struct skui_pool_worker *worker;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    worker = pool->workers;
+    pool->workers = NULL;
+    (void)pthread_mutex_unlock(&pool->lock);
+    while (worker != NULL) {
+        struct skui_pool_worker *next = worker->next;
+
+        (void)pthread_join(worker->thread, NULL);
+        skui_release(worker);
+        worker = next;
+    }
+}
+
+static void pool_wait_end_in_thread(struct skui_thread_pool *pool)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    /* relaxed: under the lock */
+    while (skui_load_relaxed(&pool->alive) > 0) {
+        (void)pthread_cond_wait(&pool->ended, &pool->lock);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+/* Take back what the last worker did not come to. */
+static void pool_withdraw(struct skui_thread_pool *pool,
+                          struct skui_pool_ending *ending)
+{
+    struct skui_pool_ending **link;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    for (link = &pool->endings; *link != NULL; link = &(*link)->next) {
+        if (*link == ending) {
+            *link = ending->next;
+            skua_future_unref(ending->future);
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+static int pool_wait_end_in_task(struct skui_thread_pool *pool)
+{
+    struct skui_pool_ending ending = {NULL, NULL};
+    skua_future *future;
+    bool waits;
+    int status = skua_future_new(NULL, &future);
+
+    if (status < 0) {
+        return status;
+    }
+    (void)pthread_mutex_lock(&pool->lock);
+    /* relaxed: under the lock */
+    waits = skui_load_relaxed(&pool->alive) > 0;
+    if (waits) {
+        ending.future = skua_future_ref(future);
+        ending.next = pool->endings;
+        pool->endings = &ending;
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (waits) {
+        status = skua_await(future, NULL);
+        pool_withdraw(pool, &ending);
+    }
+    skua_future_unref(future);
+    return status;
+}
+
+int skui_pool_shutdown(skua_executor *executor, bool wait, bool cancel_futures)
+{
+    struct skui_thread_pool *pool = skui_pool_of(executor);
+    int status = 0;
+
+    pool_close(pool, cancel_futures);
+    if (!wait) {
+        return 0;
+    }
+    if (pool_is_own_thread(pool)) {
+        return -EDEADLK;
+    }
+    if (skua_current_task() != NULL) {
+        status = pool_wait_end_in_task(pool);
+    } else if (skui_loop_self() != NULL) {
+        return -EDEADLK;
+    } else {
+        pool_wait_end_in_thread(pool);
+    }
+    if (status == 0) {
+        pool_join(pool);
+    }
+    return status;
+}
+
+void skui_pool_abandon(skua_executor *executor)
+{
+    struct skui_thread_pool *pool = skui_pool_of(executor);
+    struct skui_pool_worker *worker;
+
+    pool_close(pool, false);
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->released = true;
+    while ((worker = pool->workers) != NULL) {
+        pool->workers = worker->next;
+        (void)pthread_detach(worker->thread);
+        skui_release(worker);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    skui_pool_disown(pool);
+}

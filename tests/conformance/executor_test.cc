@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * executor_test.cc - conformance 156-159, 163: executors.
+ */
+#include <semaphore>
+
+#include "support.h"
+
+namespace conformance
+{
+namespace
+{
+
+using Gate = std::binary_semaphore;
+
+Executor new_pool(int max_workers)
+{
+    skua_thread_pool_options options = {};
+    skua_executor *executor = nullptr;
+
+    options.max_workers = max_workers;
+    EXPECT_EQ(0, skua_thread_pool_executor_new(&options, &executor));
+    return Executor(executor);
+}
+
+/* --- from a loop --- */
+
+TEST_P(ConformanceMany, N156_WorkRunsInAnotherThreadAndGivesItsOutcome)
+{
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+                  std::thread::id worker;
+                  Future value = in_executor(loop, nullptr, [&] {
+                      worker = std::this_thread::get_id();
+                      EXPECT_EQ(nullptr, skua_get_running_loop());
+                      EXPECT_EQ(nullptr, skua_current_task());
+                      return skua_return(as_pointer(11));
+                  });
+                  Future error = in_executor(loop, nullptr, [] {
+                      return skua_raise(-EIO, "in a thread");
+                  });
+
+                  EXPECT_EQ(11, await_int(value.get()));
+                  EXPECT_NE(std::this_thread::get_id(), worker);
+                  EXPECT_EQ(-EIO, skua_await(error.get(), nullptr));
+                  EXPECT_STREQ("in a thread", skua_exception_message(
+                                                  skua_current_exception()));
+                  return skua_return(nullptr);
+              }));
+}
+
+TEST_P(ConformanceMany, N156_OneThreadStartsWorkInOrder)
+{
+    Executor pool = new_pool(1);
+    Log log;
+    Order expected;
+
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+                  std::vector<Future> futures;
+
+                  for (int i = 0; i < 200; i++) {
+                      futures.push_back(in_executor(loop, pool.get(), [&, i] {
+                          log.add(i);
+                          return 0;
+                      }));
+                      expected.push_back(i);
+                  }
+                  for (const Future &future : futures) {
+                      EXPECT_EQ(0, skua_await(future.get(), nullptr));
+                  }
+                  return 0;
+              }));
+    EXPECT_EQ(expected, log.get());
+    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+}
+
+TEST_P(ConformanceMany, N156_TheDefaultExecutorCanBeSet)
+{
+    Executor pool = new_pool(1);
+    skua_executor_stats stats = {};
+
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+
+                  EXPECT_EQ(0,
+                            skua_loop_set_default_executor(loop, pool.get()));
+                  return skua_await(
+                      in_executor(loop, nullptr, [] { return 0; }).get(),
+                      nullptr);
+              }));
+    EXPECT_EQ(0, skua_executor_get_stats(pool.get(), &stats));
+    EXPECT_EQ(1, stats.submitted);
+}
+
+TEST_P(ConformanceMany, N157_CancellingQueuedWorkKeepsItFromRunning)
+{
+    Executor pool = new_pool(1);
+    Gate started(0);
+    Gate gate(0);
+    std::atomic<bool> ran = false;
+
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+                  Future first = in_executor(loop, pool.get(), [&] {
+                      started.release();
+                      gate.acquire();
+                      return 0;
+                  });
+                  Future queued;
+
+                  started.acquire();
+                  queued = in_executor(loop, pool.get(), [&] {
+                      ran = true;
+                      return 0;
+                  });
+                  EXPECT_EQ(1, skua_future_cancel(queued.get()));
+                  EXPECT_EQ(SKUA_ECANCELED, skua_await(queued.get(), nullptr));
+                  gate.release();
+                  return skua_await(first.get(), nullptr);
+              }));
+    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+    EXPECT_FALSE(ran);
+}
+
+TEST_P(ConformanceMany, N157_CancellingTheAwaitOfQueuedWork)
+{
+    Executor pool = new_pool(1);
+    Gate started(0);
+    Gate gate(0);
+    std::atomic<bool> ran = false;
+
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+                  Latch ready(1);
+                  Future first = in_executor(loop, pool.get(), [&] {
+                      started.release();
+                      gate.acquire();
+                      return 0;
+                  });
+                  Future waiter;
+
+                  started.acquire();
+                  waiter = spawn([&] {
+                      Future queued = in_executor(loop, pool.get(), [&] {
+                          ran = true;
+                          return 0;
+                      });
+
+                      ready.down();
+                      return skua_await(queued.get(), nullptr);
+                  });
+                  EXPECT_EQ(0, ready.wait());
+                  EXPECT_EQ(1, skua_task_cancel(waiter.get()));
+                  EXPECT_EQ(SKUA_ECANCELED, skua_await(waiter.get(), nullptr));
+                  gate.release();
+                  return skua_await(first.get(), nullptr);
+              }));
+    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+    EXPECT_FALSE(ran);
+}
+
+TEST_P(ConformanceMany, N157_RunningWorkFinishesAndItsResultIsDropped)
+{
+    Executor pool = new_pool(1);
+    Gate started(0);
+    Gate gate(0);
+    std::atomic<bool> finished = false;
+
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+                  Future waiter = spawn([&] {
+                      Future work = in_executor(loop, pool.get(), [&] {
+                          started.release();
+                          gate.acquire();
+                          finished = true;
+                          return skua_return(as_pointer(1));
+                      });
+
+                      return skua_await(work.get(), nullptr);
+                  });
+
+                  EXPECT_EQ(0, skua_await(in_executor(loop, nullptr, [&] {
+                                              started.acquire();
+                                              return 0;
+                                          }).get(),
+                                          nullptr));
+                  EXPECT_EQ(0, skua_sleep(1 * SKUA_MS));
+                  EXPECT_EQ(1, skua_task_cancel(waiter.get()));
+                  EXPECT_EQ(SKUA_ECANCELED, skua_await(waiter.get(), nullptr));
+                  EXPECT_FALSE(finished);
+                  gate.release();
+                  return 0;
+              }));
+    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+    EXPECT_TRUE(finished);
+    EXPECT_EQ(0u, reports_.size());
+}
+
+TEST_F(Conformance, N157_NoCallbackReachesAClosedLoop)
+{
+    Executor pool = new_pool(1);
+    Gate gate(0);
+    Future future = in_executor(loop_, pool.get(), [&] {
+        gate.acquire();
+        return 0;
+    });
+
+    when_done(future.get(),
+              [](skua_future *) { ADD_FAILURE() << "on a closed loop"; });
+    ASSERT_EQ(0, skua_loop_close(loop_));
+    gate.release();
+    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+    EXPECT_TRUE(skua_future_done(future.get()));
+}
+
+/* --- the executor's own futures --- */
+
+TEST_F(Conformance, N158_CancelIsFalseWhileRunningAndWhenFinished)
+{
+    Executor pool = new_pool(1);
+    Gate started(0);
+    Gate gate(0);
+    Future future = submit(pool.get(), [&] {
+        started.release();
+        gate.acquire();
+        return skua_return(as_pointer(5));
+    });
+
+    started.acquire();
+    EXPECT_TRUE(skua_future_running(future.get()));
+    EXPECT_EQ(0, skua_future_cancel(future.get()));
+    gate.release();
+    EXPECT_EQ(5, await_int(future.get()));
+    EXPECT_FALSE(skua_future_running(future.get()));
+    EXPECT_EQ(0, skua_future_cancel(future.get()));
+    EXPECT_FALSE(skua_future_cancelled(future.get()));
+}
+
+TEST_F(Conformance, N158_DoneCallbacksRunInlineInOrder)
+{
+    Executor pool = new_pool(1);
+    Gate started(0);
+    Gate gate(0);
+    Log log;
+    std::thread::id worker;
+    Future future = submit(pool.get(), [&] {
+        worker = std::this_thread::get_id();
+        started.release();
+        gate.acquire();
+        return 0;
+    });
+
+    started.acquire();
+    for (int i = 0; i < 5; i++) {
+        when_done(future.get(), [&, i](skua_future *done) {
+            EXPECT_EQ(future.get(), done);
+            EXPECT_EQ(worker, std::this_thread::get_id());
+            log.add(i);
+            if (i == 1) {
+                (void)skua_raise(-EIO, "callback %d", i);
+            }
+        });
+    }
+    gate.release();
+    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+    EXPECT_EQ((Order{0, 1, 2, 3, 4}), log.get());
+    when_done(future.get(), [&](skua_future *) { log.add(5); });
+    EXPECT_EQ((Order{0, 1, 2, 3, 4, 5}), log.get());
+}
+
+TEST_F(Conformance, N159_ATimedOutWaitDoesNotDisturbTheWork)
+{
+    Executor pool = new_pool(1);
+    Gate gate(0);
+    Future future = submit(pool.get(), [&] {
+        gate.acquire();
+        return skua_return(as_pointer(9));
+    });
+
+    EXPECT_EQ(-ETIMEDOUT, skua_await_until(future.get(),
+                                           skua_monotonic() + 2 * SKUA_MS,
+                                           nullptr));
+    EXPECT_EQ(-ETIMEDOUT, skua_await_until(future.get(), 0, nullptr));
+    EXPECT_FALSE(skua_future_done(future.get()));
+    gate.release();
+    EXPECT_EQ(9, await_int(future.get()));
+    EXPECT_EQ(SKUA_EINVALSTATE, skua_future_set_result(future.get(), nullptr));
+    EXPECT_EQ(SKUA_EINVALSTATE, skua_future_set_error(future.get(), -EIO));
+    EXPECT_EQ(9, await_int(future.get()));
+}
+
+TEST_P(ConformanceMany, N159_ATimedOutAwaitInATask)
+{
+    Executor pool = new_pool(1);
+    Gate gate(0);
+
+    EXPECT_EQ(0, run([&] {
+                  Future future = submit(pool.get(), [&] {
+                      gate.acquire();
+                      return skua_return(as_pointer(9));
+                  });
+
+                  EXPECT_EQ(-ETIMEDOUT,
+                            skua_await_until(future.get(),
+                                             skua_monotonic() + 1 * SKUA_MS,
+                                             nullptr));
+                  gate.release();
+                  EXPECT_EQ(9, await_int(future.get()));
+                  return 0;
+              }));
+}
+
+/* --- shutdown --- */
+
+TEST_F(Conformance, N163_SubmitAfterShutdownIsRefused)
+{
+    Executor pool = new_pool(2);
+    Body body = [] { return 0; };
+    skua_future *out = nullptr;
+
+    EXPECT_EQ(0, skua_await(submit(pool.get(), body).get(), nullptr));
+    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+    EXPECT_EQ(SKUA_ECLOSED,
+              skua_executor_submit(pool.get(), run_body, &body, &out));
+    EXPECT_EQ(SKUA_ECLOSED, skua_loop_run_in_executor(
+                                loop_, pool.get(), run_body, &body, &out));
+    EXPECT_EQ(nullptr, out);
+    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, true));
+}
+
+TEST_F(Conformance, N163_CancelFuturesResolvesWhatIsQueued)
+{
+    Executor pool = new_pool(1);
+    Gate started(0);
+    Gate gate(0);
+    std::vector<Future> queued;
+    Future running = submit(pool.get(), [&] {
+        started.release();
+        gate.acquire();
+        return 0;
+    });
+
+    started.acquire();
+    for (int i = 0; i < 10; i++) {
+        queued.push_back(submit(pool.get(), [] {
+            ADD_FAILURE() << "was cancelled";
+            return 0;
+        }));
+    }
+    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), false, true));
+    for (const Future &future : queued) {
+        EXPECT_EQ(SKUA_ECANCELED, skua_await(future.get(), nullptr));
+        EXPECT_TRUE(skua_future_cancelled(future.get()));
+    }
+    gate.release();
+    EXPECT_EQ(0, skua_await(running.get(), nullptr));
+    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+}
+
+TEST_F(Conformance, N163_ShutdownWithoutWaitingReturnsAndTheWorkFinishes)
+{
+    Executor pool = new_pool(1);
+    Gate gate(0);
+    Future running = submit(pool.get(), [&] {
+        gate.acquire();
+        return skua_return(as_pointer(1));
+    });
+    Future queued =
+        submit(pool.get(), [] { return skua_return(as_pointer(2)); });
+
+    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), false, false));
+    EXPECT_FALSE(skua_future_done(queued.get()));
+    pool.reset();
+    gate.release();
+    EXPECT_EQ(1, await_int(running.get()));
+    EXPECT_EQ(2, await_int(queued.get()));
+}
+
+TEST_P(ConformanceMany, N163_ShutdownWaitsInATask)
+{
+    Executor pool = new_pool(2);
+    std::atomic<int> finished = 0;
+
+    EXPECT_EQ(0, run([&] {
+                  for (int i = 0; i < 20; i++) {
+                      submit(pool.get(), [&] {
+                          finished++;
+                          return 0;
+                      });
+                  }
+                  EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true,
+                                                      false));
+                  EXPECT_EQ(20, finished);
+                  return 0;
+              }));
+}
+
+CONFORMANCE_INSTANTIATE_MANY();
+
+} // namespace
+} // namespace conformance

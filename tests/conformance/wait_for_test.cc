@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wait_for_test.cc - conformance 93, 94: wait_for; 87-89, 92: timeout scopes.
+ */
+#include "support.h"
+
+namespace conformance
+{
+namespace
+{
+
+/* --- wait_for: 93 --- */
+
+TEST_P(ConformanceMany, N093_TimeoutWaitsForTheCancelledChild)
+{
+    EXPECT_EQ(0, run([&] {
+                  std::atomic<bool> ended = false;
+                  const int64_t start_ns = skua_monotonic();
+                  Future child = spawn([&] {
+                      EXPECT_EQ(SKUA_ECANCELED, skua_sleep(SKUA_FOREVER));
+                      EXPECT_EQ(0, skua_sleep(2 * SKUA_MS));
+                      ended = true;
+                      return SKUA_ECANCELED;
+                  });
+
+                  EXPECT_EQ(-ETIMEDOUT,
+                            skua_wait_for(skua_awaitable_future(child.get()),
+                                          1 * SKUA_MS, nullptr));
+                  EXPECT_TRUE(ended);
+                  EXPECT_TRUE(skua_future_cancelled(child.get()));
+                  EXPECT_LE(start_ns + 1 * SKUA_MS, skua_monotonic());
+                  EXPECT_EQ(0, skua_task_cancelling(skua_current_task()));
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceMany, N093_TimeoutCancelsACoroutineAndWaitsForIt)
+{
+    EXPECT_EQ(0, run([&] {
+                  bool ended = false;
+
+                  EXPECT_EQ(-ETIMEDOUT,
+                            skua_wait_for(call([&] {
+                                              const int status =
+                                                  skua_sleep(SKUA_FOREVER);
+
+                                              EXPECT_EQ(0, skua_yield());
+                                              ended = true;
+                                              return status;
+                                          }),
+                                          1 * SKUA_MS, nullptr));
+                  EXPECT_TRUE(ended);
+                  EXPECT_EQ(0, skua_task_cancelling(skua_current_task()));
+                  return skua_yield();
+              }));
+}
+
+TEST_P(ConformanceMany, N093_AValueDespiteTheCancelIsTheResult)
+{
+    EXPECT_EQ(0, run([&] {
+                  Future child = spawn([] {
+                      EXPECT_EQ(SKUA_ECANCELED, skua_sleep(SKUA_FOREVER));
+                      return skua_return(as_pointer(7));
+                  });
+                  void *value = nullptr;
+
+                  EXPECT_EQ(0,
+                            skua_wait_for(skua_awaitable_future(child.get()),
+                                          1 * SKUA_MS, &value));
+                  EXPECT_EQ(7, as_int(value));
+                  EXPECT_EQ(0, skua_task_cancelling(skua_current_task()));
+                  return skua_yield();
+              }));
+}
+
+TEST_P(ConformanceMany, N093_AnotherErrorIsTheError)
+{
+    EXPECT_EQ(0, run([&] {
+                  Future child = spawn([] {
+                      EXPECT_EQ(SKUA_ECANCELED, skua_sleep(SKUA_FOREVER));
+                      return skua_raise(-EIO, "while cancelled");
+                  });
+
+                  EXPECT_EQ(-EIO,
+                            skua_wait_for(skua_awaitable_future(child.get()),
+                                          1 * SKUA_MS, nullptr));
+                  EXPECT_STREQ("while cancelled", skua_exception_message(
+                                                      skua_current_exception()));
+                  return skua_return(nullptr);
+              }));
+}
+
+TEST_P(ConformanceMany, N093_NoTimeLeftNeverStartsACoroutine)
+{
+    EXPECT_EQ(0, run([&] {
+                  for (const int64_t timeout_ns : {INT64_C(0), -SKUA_S}) {
+                      EXPECT_EQ(-ETIMEDOUT, skua_wait_for(
+                                                call([] {
+                                                    ADD_FAILURE() << "started";
+                                                    return 0;
+                                                }),
+                                                timeout_ns, nullptr));
+                  }
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceMany, N093_NoTimeLeftGivesAFinishedFuture)
+{
+    EXPECT_EQ(0, run([&] {
+                  Future done = make_future();
+                  Future failed = make_future();
+                  Future pending = make_future();
+                  void *value = nullptr;
+
+                  EXPECT_EQ(0,
+                            skua_future_set_result(done.get(), as_pointer(2)));
+                  EXPECT_EQ(0, skua_future_set_error(failed.get(), -EIO));
+                  EXPECT_EQ(0, skua_wait_for(skua_awaitable_future(done.get()),
+                                             0, &value));
+                  EXPECT_EQ(2, as_int(value));
+                  EXPECT_EQ(-EIO, skua_wait_for(
+                                      skua_awaitable_future(failed.get()), -1,
+                                      nullptr));
+                  EXPECT_EQ(-ETIMEDOUT,
+                            skua_wait_for(skua_awaitable_future(pending.get()),
+                                          0, nullptr));
+                  EXPECT_TRUE(skua_future_cancelled(pending.get()));
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceMany, N093_InTimeGivesTheOutcome)
+{
+    EXPECT_EQ(0, run([&] {
+                  for (const int64_t timeout_ns :
+                       {3600 * SKUA_S, SKUA_FOREVER}) {
+                      void *value = nullptr;
+                      Future child = spawn([] {
+                          EXPECT_EQ(0, skua_sleep(100 * SKUA_US));
+                          return skua_return(as_pointer(4));
+                      });
+
+                      EXPECT_EQ(0, skua_wait_for(
+                                       skua_awaitable_future(child.get()),
+                                       timeout_ns, &value));
+                      EXPECT_EQ(4, as_int(value));
+                      EXPECT_EQ(0, skua_wait_for(call([] {
+                                                     return skua_return(
+                                                         as_pointer(5));
+                                                 }),
+                                                 timeout_ns, &value));
+                      EXPECT_EQ(5, as_int(value));
+                      EXPECT_EQ(-EIO, skua_wait_for(call([] { return -EIO; }),
+                                                    timeout_ns, nullptr));
+                  }
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceMany, N093_RefusesWhatIsNoTimeOrNoAwaitable)
+{
+    EXPECT_EQ(0, run([&] {
+                  EXPECT_EQ(-EINVAL, skua_wait_for(call([] { return 0; }),
+                                                   SKUA_NOT_A_TIME, nullptr));
+                  EXPECT_EQ(-EINVAL,
+                            skua_wait_for(skua_awaitable{}, 1, nullptr));
+                  return 0;
+              }));
+}
+
+/* --- wait_for: 94 --- */
+
+TEST_P(ConformanceOne, N094_OuterCancelInTheIterationOfCompletionIsKept)
+{
+    EXPECT_EQ(0, run([&] {
+                  Future future = make_future();
+                  Future waiter = spawn([&] {
+                      return skua_wait_for(
+                          skua_awaitable_future(future.get()), 3600 * SKUA_S,
+                          nullptr);
+                  });
+
+                  EXPECT_EQ(0, skua_yield());
+                  EXPECT_EQ(0, skua_future_set_result(future.get(),
+                                                      as_pointer(6)));
+                  EXPECT_EQ(1, skua_task_cancel(waiter.get()));
+                  EXPECT_EQ(SKUA_ECANCELED,
+                            skua_await(waiter.get(), nullptr));
+                  EXPECT_EQ(6, await_int(future.get()));
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceMany, N094_OuterCancelRacingWithCompletion)
+{
+    constexpr int kRounds = 200;
+
+    EXPECT_EQ(0, run([&] {
+                  for (int i = 0; i < kRounds; i++) {
+                      Future future = make_future();
+                      Latch ready(1);
+                      Future waiter = spawn([&] {
+                          int status;
+
+                          ready.down();
+                          status = skua_wait_for(
+                              skua_awaitable_future(future.get()),
+                              3600 * SKUA_S, nullptr);
+                          return status == SKUA_ECANCELED ? status
+                                                          : skua_yield();
+                      });
+                      Future setter;
+
+                      EXPECT_EQ(0, ready.wait());
+                      setter = spawn([&] {
+                          return skua_future_set_result(future.get(),
+                                                        as_pointer(6));
+                      });
+                      const int asked = skua_task_cancel(waiter.get());
+                      const int status = skua_await(waiter.get(), nullptr);
+
+                      EXPECT_TRUE(status == 0 ||
+                                  (asked == 1 && status == SKUA_ECANCELED));
+                      if (skua_await(setter.get(), nullptr) == 0) {
+                          EXPECT_EQ(6, await_int(future.get()));
+                      }
+                  }
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceMany, N094_OuterCancelCancelsTheChild)
+{
+    EXPECT_EQ(0, run([&] {
+                  Latch ready(2);
+                  Future child = spawn([&] {
+                      ready.down();
+                      return skua_sleep(SKUA_FOREVER);
+                  });
+                  Future waiter = spawn([&] {
+                      ready.down();
+                      return skua_wait_for(
+                          skua_awaitable_future(child.get()), 3600 * SKUA_S,
+                          nullptr);
+                  });
+
+                  EXPECT_EQ(0, ready.wait());
+                  EXPECT_EQ(0, skua_sleep(1 * SKUA_MS));
+                  EXPECT_EQ(1, skua_task_cancel(waiter.get()));
+                  EXPECT_EQ(SKUA_ECANCELED,
+                            skua_await(waiter.get(), nullptr));
+                  EXPECT_EQ(SKUA_ECANCELED, skua_await(child.get(), nullptr));
+                  EXPECT_TRUE(skua_future_cancelled(child.get()));
+                  return 0;
+              }));
+}
+
+/* --- timeout scopes --- */
+
+TEST_P(ConformanceMany, N087_AtTheDeadlineTheBodyIsCancelled)
+{
+    EXPECT_EQ(0, run([&] {
+                  skua_timeout timeout = {};
+                  int status = skua_timeout_enter(&timeout, 1 * SKUA_MS);
+
+                  EXPECT_EQ(0, status);
+                  status = skua_sleep(SKUA_FOREVER);
+                  EXPECT_EQ(SKUA_ECANCELED, status);
+                  EXPECT_TRUE(skua_timeout_expired(&timeout));
+                  EXPECT_EQ(-ETIMEDOUT, skua_timeout_exit(&timeout, status));
+                  EXPECT_EQ(0, skua_task_cancelling(skua_current_task()));
+                  return skua_yield();
+              }));
+}
+
+TEST_P(ConformanceMany, N088_PastDeadlinesExpireAtTheFirstSuspension)
+{
+    EXPECT_EQ(0, run([&] {
+                  for (const int64_t delay_ns : {INT64_C(0), -SKUA_S}) {
+                      skua_timeout timeout = {};
+                      int status = skua_timeout_enter(&timeout, delay_ns);
+
+                      EXPECT_EQ(0, status);
+                      status = skua_yield();
+                      EXPECT_EQ(SKUA_ECANCELED, status);
+                      EXPECT_EQ(-ETIMEDOUT,
+                                skua_timeout_exit(&timeout, status));
+                  }
+                  return skua_yield();
+              }));
+}
+
+TEST_P(ConformanceMany, N088_WithoutASuspensionNothingExpires)
+{
+    EXPECT_EQ(0, run([&] {
+                  skua_timeout timeout = {};
+
+                  EXPECT_EQ(0, skua_timeout_enter(&timeout, SKUA_FOREVER));
+                  EXPECT_EQ(SKUA_FOREVER, skua_timeout_when(&timeout));
+                  EXPECT_EQ(0, skua_sleep(1 * SKUA_MS));
+                  EXPECT_EQ(3, skua_timeout_exit(&timeout, 3));
+                  EXPECT_FALSE(skua_timeout_expired(&timeout));
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceMany, N089_AnExternalCancelStaysACancel)
+{
+    EXPECT_EQ(0, run([&] {
+                  Latch ready(1);
+                  Future task = spawn([&] {
+                      skua_timeout timeout = {};
+                      int status = skua_timeout_enter(&timeout, 3600 * SKUA_S);
+
+                      EXPECT_EQ(0, status);
+                      ready.down();
+                      status = skua_timeout_exit(&timeout,
+                                                 skua_sleep(SKUA_FOREVER));
+                      EXPECT_FALSE(skua_timeout_expired(&timeout));
+                      return status;
+                  });
+
+                  EXPECT_EQ(0, ready.wait());
+                  EXPECT_EQ(1, skua_task_cancel(task.get()));
+                  EXPECT_EQ(SKUA_ECANCELED, skua_await(task.get(), nullptr));
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceMany, N092_RescheduleOnlyWhileActive)
+{
+    EXPECT_EQ(0, run([&] {
+                  skua_timeout timeout = {};
+                  int status;
+
+                  EXPECT_EQ(SKUA_EINVALSTATE,
+                            skua_timeout_reschedule(&timeout, SKUA_FOREVER));
+                  EXPECT_EQ(0, skua_timeout_enter(&timeout, 3600 * SKUA_S));
+                  EXPECT_EQ(-EALREADY, skua_timeout_enter(&timeout, SKUA_S));
+                  EXPECT_EQ(0, skua_timeout_reschedule(&timeout,
+                                                       skua_monotonic() - 1));
+                  status = skua_yield();
+                  EXPECT_EQ(SKUA_ECANCELED, status);
+                  EXPECT_EQ(SKUA_EINVALSTATE,
+                            skua_timeout_reschedule(&timeout, SKUA_FOREVER));
+                  EXPECT_EQ(-ETIMEDOUT, skua_timeout_exit(&timeout, status));
+                  EXPECT_EQ(SKUA_EINVALSTATE,
+                            skua_timeout_reschedule(&timeout, SKUA_FOREVER));
+                  EXPECT_EQ(-EINVAL, skua_timeout_exit(&timeout, 0));
+                  EXPECT_EQ(-EALREADY, skua_timeout_enter(&timeout, SKUA_S));
+                  return 0;
+              }));
+}
+
+CONFORMANCE_INSTANTIATE_ONE();
+CONFORMANCE_INSTANTIATE_MANY();
+
+} // namespace
+} // namespace conformance
