@@ -4,12 +4,16 @@
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(CK REQUIRED IMPORTED_TARGET ck)
-set(skua_private_libraries PkgConfig::CK m)
-set(SKUA_PC_REQUIRES_PRIVATE "ck")
+# ck is used by its headers alone: nothing of it is needed to link a program.
+# jemalloc must come before libc among a program's libraries to serve it, so
+# programs link it themselves, through skua.pc or the CMake package.
+set(skua_private_libraries m)
+set(skua_public_libraries Threads::Threads)
+set(SKUA_PC_LIBS "")
 if(SKUA_JEMALLOC)
     pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
-    list(APPEND skua_private_libraries PkgConfig::JEMALLOC)
-    string(APPEND SKUA_PC_REQUIRES_PRIVATE " jemalloc")
+    list(APPEND skua_public_libraries jemalloc)
+    set(SKUA_PC_LIBS " -Wl,--no-as-needed -ljemalloc -Wl,--as-needed")
 endif()
 
 file(GLOB_RECURSE skua_sources CONFIGURE_DEPENDS
@@ -24,7 +28,7 @@ set_target_properties(skua_objects PROPERTIES
 target_include_directories(skua_objects
     PRIVATE ${PROJECT_SOURCE_DIR} PUBLIC ${PROJECT_SOURCE_DIR}/include)
 target_link_libraries(skua_objects
-    PRIVATE skua_flags PUBLIC ${skua_private_libraries} Threads::Threads)
+    PRIVATE skua_flags PkgConfig::CK)
 if(SKUA_GENERIC_SWITCH)
     target_compile_definitions(skua_objects PRIVATE SKUA_GENERIC_SWITCH)
 endif()
@@ -48,7 +52,8 @@ skua_library(skua SHARED)
 set_target_properties(skua PROPERTIES
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
     LINKER_LANGUAGE C)
-target_link_libraries(skua PRIVATE ${skua_private_libraries} Threads::Threads)
+target_link_libraries(skua
+    PRIVATE ${skua_private_libraries} PUBLIC ${skua_public_libraries})
 if(skua_sanitize_flags)
     target_link_options(skua PRIVATE ${skua_sanitize_flags})
 endif()
@@ -57,5 +62,5 @@ add_library(skua::skua ALIAS skua)
 
 skua_library(skua_static STATIC)
 target_link_libraries(skua_static
-    PUBLIC ${skua_private_libraries} Threads::Threads)
+    PUBLIC ${skua_private_libraries} ${skua_public_libraries})
 add_library(skua::skua_static ALIAS skua_static)

@@ -318,7 +318,10 @@ static void epoll_wake(struct skui_poller *poller)
     errno = saved;
 }
 
-static int epoll_get_fd(struct skui_poller *poller) { return poller->epoll_fd; }
+static int epoll_get_fd(struct skui_poller *poller)
+{
+    return poller->epoll_fd;
+}
 
 static int epoll_add_callback(struct skui_poller *poller, int fd,
                               enum skui_direction direction,

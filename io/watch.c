@@ -166,7 +166,7 @@ int skui_watches_add(struct skui_watches *watches, int fd,
     struct skui_watch *watch = NULL;
     int status = watches_obtain(watches, fd, &watch);
 
-    if (status < 0) {
+    if (watch == NULL) {
         return status;
     }
     status = watch_control(
@@ -208,7 +208,10 @@ int skui_watches_remove(struct skui_watches *watches, int fd,
     return 1;
 }
 
-bool skui_watch_is_key(uint64_t key) { return (key & KEY_WATCH) != 0; }
+bool skui_watch_is_key(uint64_t key)
+{
+    return (key & KEY_WATCH) != 0;
+}
 
 /* Queue one callback. When memory is short the event simply comes again. */
 static int callback_queue(struct skui_watches *watches,

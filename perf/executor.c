@@ -46,7 +46,10 @@ static int ask_window_in_task(skua_executor *executor, int window)
     return status;
 }
 
-static int one_task(void *executor) { return ask_window_in_task(executor, 1); }
+static int one_task(void *executor)
+{
+    return ask_window_in_task(executor, 1);
+}
 
 static int window_task(void *executor)
 {

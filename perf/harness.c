@@ -19,8 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <skua.h>
-
 enum { RUNS_DEFAULT = 5 };
 
 #if defined(__clang__)
@@ -119,9 +117,20 @@ void harness_start(struct harness *harness, int argc, char **argv)
     print_machine(harness);
 }
 
-bool harness_wants_loops(const struct harness *harness, int loops)
+void harness_run(struct harness *harness, const skua_runner_options *options,
+                 skua_task_fn *fn, void *arg)
 {
-    return harness->loops == 0 || harness->loops == loops;
+    skua_runner_options with = {0};
+    unsigned last = harness->loops == 0 ? 2 : (unsigned)harness->loops;
+
+    if (options != NULL) {
+        with = *options;
+    }
+    for (unsigned i = harness->loops == 0 ? 1 : last; i <= last; i++) {
+        with.loops = i;
+        harness->loops_now = i;
+        harness_check(skua_run_with(&with, fn, arg, NULL), "skua_run_with");
+    }
 }
 
 void harness_series_begin(struct harness_series *series,

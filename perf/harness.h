@@ -8,9 +8,10 @@
 #ifndef PERF_HARNESS_H
 #define PERF_HARNESS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include <skua.h>
 
 enum { HARNESS_RUNS_MAX = 101, HARNESS_WORD_BYTES = 96 };
 
@@ -18,9 +19,10 @@ enum { HARNESS_RUNS_MAX = 101, HARNESS_WORD_BYTES = 96 };
 struct harness {
     const char *question;
     int runs;        /* --runs N; 0: 5 */
-    int loops;       /* --loops N; 0: all that the program wants to show */
+    int loops;       /* --loops N; 0: 1 and 2 */
     int64_t count;   /* --count N: how many operations; the program's default */
     int duration_ms; /* --duration S, of one run; the program's default */
+    unsigned loops_now; /* of the runner under way */
 };
 
 /** One result over all runs. */
@@ -39,8 +41,12 @@ struct harness_series {
  */
 void harness_start(struct harness *harness, int argc, char **argv);
 
-/** Whether results for `loops` loops are wanted. */
-bool harness_wants_loops(const struct harness *harness, int loops);
+/**
+ * Run `fn(arg)` as the main task of a runner with 1 and with 2 loops, or with
+ * --loops. `options` (NULL: default) say the rest.
+ */
+void harness_run(struct harness *harness, const skua_runner_options *options,
+                 skua_task_fn *fn, void *arg);
 
 /** Begin a result; `unit` is borrowed, the parameters are a printf format. */
 void harness_series_begin(struct harness_series *series,

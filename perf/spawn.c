@@ -7,15 +7,11 @@
  * from the first creation to the last end, per task.
  */
 #include <stdatomic.h>
-#include <stdio.h>
-
-#include <skua.h>
 
 #include "harness.h"
 
 struct spawn {
     struct harness *harness;
-    unsigned loops;
     atomic_llong left; /* tasks of the current run; the last one completes */
     skua_future *done;
 };
@@ -67,9 +63,9 @@ static void measure(struct spawn *spawn, const char *how,
 {
     struct harness_series series;
 
-    harness_series_begin(&series, spawn->harness, "ns",
-                         "tasks=%lld,loops=%u,gather=%s",
-                         (long long)spawn->harness->count, spawn->loops, how);
+    harness_series_begin(
+        &series, spawn->harness, "ns", "tasks=%lld,loops=%u,gather=%s",
+        (long long)spawn->harness->count, spawn->harness->loops_now, how);
     harness_check(run(spawn), "warm-up");
     for (int i = 0; i < spawn->harness->runs; i++) {
         int64_t start_ns = skua_monotonic();
@@ -93,17 +89,9 @@ static int measure_all(void *arg)
 int main(int argc, char **argv)
 {
     struct harness harness = {.question = "spawn", .count = 1000000};
+    struct spawn spawn = {.harness = &harness};
 
     harness_start(&harness, argc, argv);
-    for (unsigned loops = 1; loops <= 2 || (int)loops == harness.loops;
-         loops++) {
-        const skua_runner_options options = {.loops = loops};
-        struct spawn spawn = {.harness = &harness, .loops = loops};
-
-        if (harness_wants_loops(&harness, (int)loops)) {
-            harness_check(skua_run_with(&options, measure_all, &spawn, NULL),
-                          "skua_run_with");
-        }
-    }
+    harness_run(&harness, NULL, measure_all, &spawn);
     return 0;
 }

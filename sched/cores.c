@@ -34,6 +34,7 @@ static unsigned quota_read(const char *path)
     if (file == NULL) {
         return 0;
     }
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel writes these, in range */
     found = fscanf(file, "%lld %lld", &quota, &period);
     (void)fclose(file);
     if (found != 2 || quota <= 0 || period <= 0) {

@@ -8,6 +8,8 @@
 #ifndef SKUI_COROUTINE_H
 #define SKUI_COROUTINE_H
 
+#include "skua/status.h"
+
 #include "arch/switch.h"
 #include "stack.h"
 
@@ -36,7 +38,7 @@
 SKUI_BEGIN_DECLS
 
 /* errno of the thread: tls.c, as <skua/errno.h> declares it to users. */
-int *skua_errno_location(void);
+SKUA_API int *skua_errno_location(void);
 
 struct skui_coroutine {
     void *context; /* where to continue; meaningless while it runs */

@@ -259,8 +259,7 @@ skua_exception *skua_current_exception(void)
     return skui_frame_current()->exception;
 }
 
-void skui_outcome_capture(skua_task_fn *fn, void *arg,
-                          struct skui_outcome *out)
+void skui_outcome_capture(skua_task_fn *fn, void *arg, struct skui_outcome *out)
 {
     struct skui_frame saved = *skui_frame_current();
     struct skui_frame *frame = skui_frame_current();

@@ -57,9 +57,8 @@ static struct skui_waiter *waiter_next(struct skui_waiter *waiter)
     /* relaxed: the list was acquired as a whole (FU2) */
     struct skui_runnable *next = skui_load_relaxed(&waiter->runnable.next);
 
-    return next == NULL
-               ? NULL
-               : SKUI_CONTAINER_OF(next, struct skui_waiter, runnable);
+    return next == NULL ? NULL
+                        : SKUI_CONTAINER_OF(next, struct skui_waiter, runnable);
 }
 
 static void waiter_set_next(struct skui_waiter *waiter,
@@ -137,6 +136,55 @@ static void future_report_unread(skua_future *future)
     skui_report(&context);
 }
 
+bool skui_future_try_ref(skua_future *future)
+{
+    uint32_t refs = skui_load_relaxed(&future->refs); /* relaxed: CAS */
+
+    do {
+        if (refs == 0) {
+            return false;
+        }
+        /* RF1 acq_rel: what made the future is visible. */
+    } while (!skui_cas_acq_rel(&future->refs, &refs, refs + 1));
+    return true;
+}
+
+static void future_report_if_unread(skua_future *future, skua_loop *loop)
+{
+    if (!skui_future_try_ref(future)) {
+        return;
+    }
+    if (future->loop == loop && future->reports_unread &&
+        skui_future_is_done(future)) {
+        /* FU1 acq_rel: one reader of the flag reports. */
+        uintptr_t state = skui_fetch_and_acq_rel(
+            &future->state, ~(uintptr_t)SKUI_FUTURE_UNREAD);
+
+        if ((state & SKUI_FUTURE_UNREAD) != 0) {
+            future_report_unread(future);
+        }
+    }
+    skua_future_unref(future);
+}
+
+static void future_close_plain(void *object, void *loop)
+{
+    future_report_if_unread(object, loop);
+}
+
+static void future_close_task(void *object, void *loop)
+{
+    struct skui_task *task = object;
+
+    future_report_if_unread(&task->future, loop);
+}
+
+void skui_future_report_unread(skua_loop *loop)
+{
+    skui_object_for_each(SKUI_OBJECT_FUTURE, future_close_plain, loop);
+    skui_object_for_each(SKUI_OBJECT_TASK, future_close_task, loop);
+}
+
 void skui_future_fini(skua_future *future)
 {
     uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: last ref */
@@ -172,12 +220,9 @@ void skua_future_unref(skua_future *future)
     if (future == NULL) {
         return;
     }
-    /* RF1 acq_rel: the last one sees what the others did. The test spares the
-     * last owner a read-modify-write; a task's memory is read by who lists
-     * tasks, so it needs the exact one. */
-    if ((skui_future_is_task(future) ||
-         skui_load_acquire(&future->refs) != 1) &&
-        skui_fetch_sub_acq_rel(&future->refs, 1u) != 1) {
+    /* RF1 acq_rel: the last one sees what the others did. No short cut for
+     * the last owner: who walks all objects may take a reference. */
+    if (skui_fetch_sub_acq_rel(&future->refs, 1u) != 1) {
         return;
     }
     skui_future_fini(future);
@@ -314,8 +359,8 @@ static bool future_claim(skua_future *future, bool cancelling)
             return false;
         }
         /* FU2 acq_rel: keeps the list visible to who takes it. */
-    } while (!skui_cas_acq_rel(&future->state, &state,
-                               state | SKUI_FUTURE_SETTING));
+    } while (
+        !skui_cas_acq_rel(&future->state, &state, state | SKUI_FUTURE_SETTING));
     return true;
 }
 
@@ -368,8 +413,8 @@ bool skui_future_set_running(skua_future *future)
             return false;
         }
         /* FU2 acq_rel: keeps the list visible to who takes it. */
-    } while (!skui_cas_acq_rel(&future->state, &state,
-                               state | SKUI_FUTURE_RUNNING));
+    } while (
+        !skui_cas_acq_rel(&future->state, &state, state | SKUI_FUTURE_RUNNING));
     return true;
 }
 
@@ -396,8 +441,7 @@ bool skui_future_register(skua_future *future, struct skui_waiter *waiter)
         /* FU2 acq_rel: the node is visible to who takes the list; what this
          * list already holds stays so. */
         if (skui_cas_acq_rel(&future->state, &state,
-                             (uintptr_t)waiter |
-                                 (state & SKUI_FUTURE_FLAGS))) {
+                             (uintptr_t)waiter | (state & SKUI_FUTURE_FLAGS))) {
             return true;
         }
     }
@@ -414,9 +458,9 @@ static bool scrub_begin(skua_future *future, struct skui_waiter **out_list)
             return false;
         }
         /* FU2 acq_rel: takes the nodes. */
-    } while (!skui_cas_acq_rel(&future->state, &state,
-                               (state & SKUI_FUTURE_FLAGS) |
-                                   SKUI_FUTURE_SCRUB));
+    } while (
+        !skui_cas_acq_rel(&future->state, &state,
+                          (state & SKUI_FUTURE_FLAGS) | SKUI_FUTURE_SCRUB));
     *out_list = state_list(state);
     return true;
 }
@@ -487,8 +531,7 @@ static struct skui_waiter *scrub_weed(struct skui_waiter *list,
             continue;
         }
         /* FU3 acquire: pairs with skui_future_leave(). */
-        if (!callback &&
-            skui_load_acquire(&waiter->life) == SKUI_WAITER_LEFT) {
+        if (!callback && skui_load_acquire(&waiter->life) == SKUI_WAITER_LEFT) {
             waiter_free(waiter);
             continue;
         }
@@ -517,9 +560,9 @@ static bool future_scrub(skua_future *future, skua_done_callback_fn *fn,
     skui_store_relaxed(&future->dead, 0u); /* relaxed: about */
     list = scrub_weed(list, fn, arg, out_removed, &live);
     /* relaxed: written under SCRUB, read as a hint */
-    skui_store_relaxed(&future->scrub_at,
-                       live / 2 > SCRUB_MINIMUM ? live / 2
-                                                : (uint32_t)SCRUB_MINIMUM);
+    skui_store_relaxed(&future->scrub_at, live / 2 > SCRUB_MINIMUM
+                                              ? live / 2
+                                              : (uint32_t)SCRUB_MINIMUM);
     scrub_end(future, list);
     return true;
 }
@@ -578,8 +621,8 @@ int skua_future_add_done_callback(skua_future *future,
 {
     skua_loop *loop = skui_loop_self();
     struct skui_waiter *waiter;
-    int status = future == NULL || fn == NULL ? -EINVAL
-                                              : skui_future_check(future);
+    int status =
+        future == NULL || fn == NULL ? -EINVAL : skui_future_check(future);
 
     if (status < 0) {
         return status;
@@ -609,8 +652,8 @@ int skua_future_remove_done_callback(skua_future *future,
                                      skua_done_callback_fn *fn, void *arg)
 {
     int removed = 0;
-    int status = future == NULL || fn == NULL ? -EINVAL
-                                              : skui_future_check(future);
+    int status =
+        future == NULL || fn == NULL ? -EINVAL : skui_future_check(future);
 
     if (status < 0) {
         return status;

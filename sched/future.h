@@ -54,14 +54,14 @@ struct skua_future {
     _Atomic(uintptr_t) state;
     _Atomic(struct skui_waiter *) handoff; /* FU4: see future.c, scrub */
     _Atomic(uint32_t) refs;                /* RF1 */
-    _Atomic(uint32_t) dead; /* relaxed: nodes that left, about */
+    _Atomic(uint32_t) dead;                /* relaxed: nodes that left, about */
     _Atomic(uint32_t) scrub_at; /* relaxed: how many are worth a scrub */
-    int status;             /* owned by the completer until DONE, as below */
+    int status; /* owned by the completer until DONE, as below */
     void *value;
     skua_exception *exception;
     skua_loop *loop; /* home; constant; type-stable, see loop_id */
     uint32_t loop_id;
-    uint8_t kind;       /* constant */
+    uint8_t kind;        /* constant */
     bool reports_unread; /* constant once shared */
 };
 
@@ -110,6 +110,15 @@ void skui_future_init(skua_future *future, enum skui_future_kind kind,
 /* Release what the outcome holds and report it if nobody read it. */
 void skui_future_fini(skua_future *future);
 
+/*
+ * A reference unless the last one is gone, for who walks all objects: the
+ * memory is type-stable.
+ */
+bool skui_future_try_ref(skua_future *future);
+
+/* `loop` closes: report what failed there and nobody has read. */
+void skui_future_report_unread(skua_loop *loop);
+
 /* A new future of a kind; NULL when memory is short. */
 skua_future *skui_future_make(enum skui_future_kind kind, skua_loop *loop);
 
@@ -147,7 +156,8 @@ void skui_waiter_run(struct skui_waiter *waiter);
 /* Free a CALLBACK waiter that will not run. */
 void skui_waiter_discard(struct skui_waiter *waiter);
 
-/* The outcome of a future that is done, with an own reference; marks it read. */
+/* The outcome of a future that is done, with an own reference; marks it read.
+ */
 void skui_future_read(skua_future *future, struct skui_outcome *out);
 
 /* The home loop while that is open, else NULL. */

@@ -99,9 +99,8 @@ int skua_future_cancel(skua_future *future)
 static uintptr_t future_state(const skua_future *future)
 {
     /* FU1 acquire: the outcome is visible. */
-    return future == NULL
-               ? 0
-               : skui_load_acquire(&((skua_future *)future)->state);
+    return future == NULL ? 0
+                          : skui_load_acquire(&((skua_future *)future)->state);
 }
 
 bool skua_future_done(const skua_future *future)

@@ -15,8 +15,8 @@ SKUI_BEGIN_DECLS
 
 struct skui_inbox {
     /* Producers: the newest entry. */
-    __attribute__((aligned(SKUI_CACHE_LINE)))
-    _Atomic(struct skui_runnable *) newest;
+    __attribute__((
+        aligned(SKUI_CACHE_LINE))) _Atomic(struct skui_runnable *) newest;
     /* Consumer: the oldest entry. */
     __attribute__((aligned(SKUI_CACHE_LINE))) struct skui_runnable *oldest;
     struct skui_runnable stub;

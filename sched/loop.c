@@ -92,7 +92,7 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     memset(&loop->idle, 0, sizeof(loop->idle));
     memset(&loop->counters, 0, sizeof(loop->counters));
     loop->idle.spin_ns = SPIN_NS;
-    loop->idle.gap_ns = 4 * SPIN_NS; /* no spinning before it has paid */
+    loop->idle.gap_ns = INT64_C(4) * SPIN_NS; /* no spinning before it has paid */
     loop->runner = runner;
     loop->index = index;
     loop->fork_generation = skui_fork_generation();
@@ -111,9 +111,8 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     skui_store_relaxed(&loop->refs, 1u);              /* relaxed: as above */
 }
 
-int skui_loop_open(const struct skui_poller_ops *poller_ops,
-                   size_t stack_bytes, skua_runner *runner, unsigned index,
-                   skua_loop **out_loop)
+int skui_loop_open(const struct skui_poller_ops *poller_ops, size_t stack_bytes,
+                   skua_runner *runner, unsigned index, skua_loop **out_loop)
 {
     skua_loop *loop;
     uint32_t id;
@@ -224,6 +223,7 @@ void skui_loop_shut(skua_loop *loop)
         }
     }
     loop_abandon_tasks(loop);
+    skui_future_report_unread(loop);
     (void)skui_timers_fire_due(&loop->timers, INT64_MAX, timer_discard, NULL);
     /* LP1 release: futures and handles that name it find it closed. */
     skui_store_release(&loop->id, 0u);
@@ -266,8 +266,7 @@ bool skui_loop_queue(skua_loop *loop, struct skui_runnable *runnable)
     return true;
 }
 
-void skui_loop_post_from_signal(skua_loop *loop,
-                                struct skui_runnable *runnable)
+void skui_loop_post_from_signal(skua_loop *loop, struct skui_runnable *runnable)
 {
     /* Not the ready queue, even in the loop's own thread: the signal may have
      * interrupted it there. Both steps are safe in a handler. */
@@ -380,15 +379,14 @@ static void loop_note_poll(skua_loop *loop)
 
 static void loop_poll(skua_loop *loop, int64_t deadline_ns)
 {
-    bool stopping =
-        skui_load_relaxed(&loop->stop_requested); /* relaxed: a flag */
+    /* relaxed: a flag */
+    bool stopping = skui_load_relaxed(&loop->stop_requested);
 
     if (!stopping && skui_ready_is_empty(&loop->ready) &&
         skui_inbox_is_empty(&loop->inbox)) {
         int64_t timer_ns = skui_timers_next_deadline(&loop->timers);
 
-        skui_loop_idle(loop,
-                       timer_ns < deadline_ns ? timer_ns : deadline_ns);
+        skui_loop_idle(loop, timer_ns < deadline_ns ? timer_ns : deadline_ns);
         loop_note_poll(loop);
     } else if (loop_poll_is_due(loop)) {
         skui_count(&loop->counters.polls, 1);
@@ -403,8 +401,8 @@ static void loop_run_one(skua_loop *loop, struct skui_runnable *runnable)
     switch ((enum skui_runnable_kind)runnable->kind) {
     case SKUI_RUNNABLE_TASK:
         skui_count(&loop->counters.tasks_run, 1);
-        skui_task_step(loop, SKUI_CONTAINER_OF(runnable, struct skui_task,
-                                               runnable));
+        skui_task_step(loop,
+                       SKUI_CONTAINER_OF(runnable, struct skui_task, runnable));
         break;
     case SKUI_RUNNABLE_HANDLE:
         skui_handle_run(loop, skui_handle_of_runnable(runnable));
@@ -441,6 +439,7 @@ static void loop_run_batch(skua_loop *loop)
 void skui_loop_iterate(skua_loop *loop, int64_t deadline_ns)
 {
     skui_count(&loop->counters.iterations, 1);
+    loop_take_inbox(loop); /* queued before the poll: first in order */
     loop_poll(loop, deadline_ns);
     loop_fire_timers(loop);
     loop_take_inbox(loop);
@@ -461,8 +460,7 @@ int skui_loop_check_own(const skua_loop *loop)
 {
     int status = skui_loop_check_open(loop);
 
-    if (status == 0 && skua_loop_is_running(loop) &&
-        skui_loop_self() != loop) {
+    if (status == 0 && skua_loop_is_running(loop) && skui_loop_self() != loop) {
         return -EPERM;
     }
     return status;

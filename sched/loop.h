@@ -54,25 +54,25 @@ struct skui_counters {
 struct skui_idle {
     skua_spin_policy policy;
     int64_t spin_ns;
-    int64_t gap_ns;          /* average of recent idle gaps */
-    unsigned victim;         /* where to look next */
-    uint32_t seen_head;      /* of a victim with a single task ... */
-    unsigned seen_victim;    /* ... that is left to its owner ... */
-    int64_t seen_at_ns;      /* ... if it moves soon */
-    bool searching;          /* counted in runner->searching */
-    uint64_t watched;        /* claim of the task parked last; see task.h */
+    int64_t gap_ns;       /* average of recent idle gaps */
+    unsigned victim;      /* where to look next */
+    uint32_t seen_head;   /* of a victim with a single task ... */
+    unsigned seen_victim; /* ... that is left to its owner ... */
+    int64_t seen_at_ns;   /* ... if it moves soon */
+    bool searching;       /* counted in runner->searching */
+    uint64_t watched;     /* claim of the task parked last; see task.h */
 };
 
 struct skua_loop {
     /* Any thread. */
     struct skui_inbox inbox;
-    _Atomic(uint32_t) park_state;   /* PK1, PK2 */
-    _Atomic(uint32_t) id;           /* LP1; 0: free or closed */
-    _Atomic(bool) running;          /* LP2 */
-    _Atomic(bool) stop_requested;   /* relaxed: looked at each iteration */
-    _Atomic(bool) debug;            /* relaxed: a setting */
-    _Atomic(uint32_t) refs;         /* RF1 */
-    struct skui_spinlock lock;      /* handler, drain of a closed inbox */
+    _Atomic(uint32_t) park_state;       /* PK1, PK2 */
+    _Atomic(uint32_t) id;               /* LP1; 0: free or closed */
+    _Atomic(bool) running;              /* LP2 */
+    _Atomic(bool) stop_requested;       /* relaxed: looked at each iteration */
+    _Atomic(bool) debug;                /* relaxed: a setting */
+    _Atomic(uint32_t) refs;             /* RF1 */
+    struct skui_spinlock lock;          /* handler, drain of a closed inbox */
     skua_exception_handler_fn *handler; /* guarded by lock */
     void *handler_arg;                  /* guarded by lock */
 
@@ -95,14 +95,14 @@ struct skua_loop {
     unsigned index;
     uint32_t fork_generation;
     struct skui_executor_slot *executor_slot; /* the runner's or its own */
-    pthread_t thread;    /* valid while running */
-    skua_loop *next_free; /* in the list of free loops */
+    pthread_t thread;                         /* valid while running */
+    skua_loop *next_free;                     /* in the list of free loops */
 };
 
-/* The counters' owner only. */
-#define skui_count(counter, n)            \
-    skui_store_relaxed(                   \
-        (counter), skui_load_relaxed(counter) + (n)) /* relaxed: one writer */
+/* The counters' owner only. Relaxed: one writer. */
+#define skui_count(counter, n)                                                 \
+    skui_store_relaxed((counter), skui_load_relaxed(counter) +                 \
+                                      (n))
 
 /* Once per process, before anything else; cheap when done. */
 void skui_runtime_init(void);
@@ -110,9 +110,8 @@ void skui_runtime_init(void);
 void skui_loops_after_fork(void);
 
 /* A loop with one reference; poller_ops NULL: epoll. */
-int skui_loop_open(const struct skui_poller_ops *poller_ops,
-                   size_t stack_bytes, skua_runner *runner, unsigned index,
-                   skua_loop **out_loop);
+int skui_loop_open(const struct skui_poller_ops *poller_ops, size_t stack_bytes,
+                   skua_runner *runner, unsigned index, skua_loop **out_loop);
 
 static inline uint32_t skui_loop_id(const skua_loop *loop)
 {

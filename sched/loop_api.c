@@ -126,8 +126,7 @@ int skua_loop_run_once(skua_loop *loop, int64_t timeout_ns)
     if (status < 0) {
         return status;
     }
-    skui_loop_iterate(loop, timeout_ns <= 0 ? 0
-                                            : skui_clock_after(timeout_ns));
+    skui_loop_iterate(loop, timeout_ns <= 0 ? 0 : skui_clock_after(timeout_ns));
     skui_store_relaxed(&loop->stop_requested, false); /* relaxed: a flag */
     skui_loop_leave(loop);
     return 0;
@@ -225,8 +224,8 @@ int skua_loop_run_in_executor(skua_loop *loop, skua_executor *executor,
 
 int skua_loop_set_default_executor(skua_loop *loop, skua_executor *executor)
 {
-    int status = loop == NULL || executor == NULL ? -EINVAL
-                                                  : skui_loop_check_open(loop);
+    int status =
+        loop == NULL || executor == NULL ? -EINVAL : skui_loop_check_open(loop);
 
     return status < 0 ? status
                       : skui_executor_slot_set(loop->executor_slot, executor);
@@ -253,9 +252,9 @@ static int loop_remove(skua_loop *loop, int fd, enum skui_direction direction)
     if (status == SKUA_ECLOSED || fd < 0) {
         return 0;
     }
-    return status < 0 ? status
-                      : loop->poller_ops->remove_callback(loop->poller, fd,
-                                                          direction);
+    return status < 0
+               ? status
+               : loop->poller_ops->remove_callback(loop->poller, fd, direction);
 }
 
 int skua_loop_add_reader(skua_loop *loop, int fd, skua_callback_fn *fn,

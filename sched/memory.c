@@ -79,7 +79,7 @@ int skua_set_allocator(const skua_allocator *replacement)
 
 void *skui_allocate(size_t bytes)
 {
-    if (!skui_load_relaxed(&allocator_used)) {    /* relaxed: idempotent */
+    if (!skui_load_relaxed(&allocator_used)) {     /* relaxed: idempotent */
         skui_store_relaxed(&allocator_used, true); /* relaxed: idempotent */
     }
     return allocator.allocate(allocator.context, bytes);
@@ -175,8 +175,8 @@ static bool depot_grow(struct depot *depot, struct skui_magazine **out_full)
         if (magazine == NULL) {
             break; /* the rest of the slab is never carved */
         }
-        for (magazine->count = 0; magazine->count < SKUI_MAGAZINE_CAPACITY &&
-                                  slab->count < count;
+        for (magazine->count = 0;
+             magazine->count < SKUI_MAGAZINE_CAPACITY && slab->count < count;
              slab->count++) {
             magazine->objects[magazine->count++] =
                 slab->objects + slab->count * depot->object_bytes;
@@ -268,8 +268,8 @@ void *skui_object_refill(struct skui_caches *caches,
     return full->objects[--full->count];
 }
 
-void skui_object_flush(struct skui_caches *caches,
-                       enum skui_object_class which, void *object)
+void skui_object_flush(struct skui_caches *caches, enum skui_object_class which,
+                       void *object)
 {
     struct skui_magazine *loaded = caches->of[which].loaded;
     struct skui_magazine *spare = caches->of[which].spare;

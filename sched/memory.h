@@ -57,8 +57,8 @@ void skui_object_class_init(enum skui_object_class which, size_t bytes);
 /* NULL when memory is short. `caches` belong to the calling thread. */
 void *skui_object_refill(struct skui_caches *caches,
                          enum skui_object_class which);
-void skui_object_flush(struct skui_caches *caches,
-                       enum skui_object_class which, void *object);
+void skui_object_flush(struct skui_caches *caches, enum skui_object_class which,
+                       void *object);
 
 static inline void *skui_object_get_from(struct skui_caches *caches,
                                          enum skui_object_class which)

@@ -29,12 +29,12 @@
 #include "tls.h"
 
 enum {
-    OWN_ROUNDS = 64,             /* before a spinner counts as searching */
-    SPIN_ROUNDS = 32,            /* between looks at reactor and timers */
-    SENTINEL_NS = 1000000,       /* how long a stuck loop goes unseen */
-    SINGLE_NS = 20000,           /* how long one task is left to its owner */
+    OWN_ROUNDS = 64,       /* before a spinner counts as searching */
+    SPIN_ROUNDS = 32,      /* between looks at reactor and timers */
+    SENTINEL_NS = 1000000, /* how long a stuck loop goes unseen */
+    SINGLE_NS = 20000,     /* how long one task is left to its owner */
     INJECT_BATCH = 32,
-    GAP_LIMIT = 16,              /* idle gaps count as at most this x spin */
+    GAP_LIMIT = 16, /* idle gaps count as at most this x spin */
 };
 
 static bool loop_is_stopping(skua_loop *loop)
@@ -314,8 +314,7 @@ static void idle_park(skua_loop *loop, int64_t deadline_ns)
 
     (void)searching_end(loop);
     /* PK1 (seq_cst): announced before the looks in park_sees_work(). */
-    (void)skui_exchange_seq_cst(&loop->park_state,
-                                (uint32_t)SKUI_PARK_PARKED);
+    (void)skui_exchange_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_PARKED);
     if (runner != NULL) {
         /* PK2 (seq_cst): as above. */
         (void)skui_fetch_add_seq_cst(&runner->idle, 1u);
@@ -324,8 +323,8 @@ static void idle_park(skua_loop *loop, int64_t deadline_ns)
         park_sleep(loop, deadline_ns);
     }
     /* PK1 (seq_cst): who posts from here on need not wake this loop. */
-    before = skui_exchange_seq_cst(&loop->park_state,
-                                   (uint32_t)SKUI_PARK_AWAKE);
+    before =
+        skui_exchange_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_AWAKE);
     if (runner != NULL) {
         /* PK2 (seq_cst): as above. */
         (void)skui_fetch_sub_seq_cst(&runner->idle, 1u);

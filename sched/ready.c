@@ -50,8 +50,8 @@ bool skui_ready_push_stealable(struct skui_ready *queue,
 }
 
 /* Copy and claim up to `most` of the oldest entries; returns how many. */
-static uint32_t ready_claim(struct skui_ready *queue, uint32_t most,
-                            bool half, struct skui_runnable **out)
+static uint32_t ready_claim(struct skui_ready *queue, uint32_t most, bool half,
+                            struct skui_runnable **out)
 {
     /* RQ2 acquire: pairs with the release of other claimers. */
     uint32_t head = skui_load_acquire(&queue->head);
@@ -94,8 +94,8 @@ static struct skui_runnable *ready_peek_stealable(struct skui_ready *queue)
             return NULL;
         }
         batch->position = 0;
-        batch->count = ready_claim(queue, SKUI_READY_BATCH_CAPACITY, true,
-                                   batch->entries);
+        batch->count =
+            ready_claim(queue, SKUI_READY_BATCH_CAPACITY, true, batch->entries);
         if (batch->count == 0) {
             return NULL;
         }
@@ -139,8 +139,7 @@ size_t skui_ready_spill(struct skui_ready *queue,
                         struct skui_runnable **out_last)
 {
     struct skui_runnable *taken[SKUI_READY_RING_CAPACITY];
-    uint32_t count =
-        ready_claim(queue, SKUI_READY_RING_CAPACITY, true, taken);
+    uint32_t count = ready_claim(queue, SKUI_READY_RING_CAPACITY, true, taken);
 
     for (uint32_t i = 0; i + 1 < count; i++) {
         /* relaxed: the queue that takes the chain publishes it */

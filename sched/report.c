@@ -23,12 +23,11 @@ static void report_default(const skua_exception_context *context)
         (void)skui_task_copy_name(skui_task_of(context->future), name,
                                   sizeof(name));
     }
-    (void)fprintf(stderr, "skua: %s%s%s: %s (%d)%s%s\n",
-                  context->message != NULL ? context->message
-                                           : "unhandled exception",
-                  name[0] != '\0' ? " in " : "", name,
-                  skua_strerror(context->status), context->status,
-                  detail[0] != '\0' ? ": " : "", detail);
+    (void)fprintf(
+        stderr, "skua: %s%s%s: %s (%d)%s%s\n",
+        context->message != NULL ? context->message : "unhandled exception",
+        name[0] != '\0' ? " in " : "", name, skua_strerror(context->status),
+        context->status, detail[0] != '\0' ? ": " : "", detail);
 }
 
 struct skui_frame skui_frame_enter(void)

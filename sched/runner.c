@@ -235,6 +235,7 @@ int skua_runner_run(skua_runner *runner, skua_task_fn *fn, void *arg,
     if (runner->fork_generation != skui_fork_generation()) {
         return SKUA_EFORKED;
     }
+    /* relaxed: refuses a second run, publishes nothing */
     if (skui_loop_self() != NULL ||
         !skui_cas_relaxed(&runner->running, &idle, true)) {
         return SKUA_ERUNNING;
@@ -248,8 +249,8 @@ int skua_runner_run(skua_runner *runner, skua_task_fn *fn, void *arg,
         status = runner_run_main(runner, fn, arg);
         skui_loop_leave(runner->loops[0]);
         if (runner->main_task != NULL) {
-            status = status < 0 ? status
-                                : runner_main_outcome(runner, out_result);
+            status =
+                status < 0 ? status : runner_main_outcome(runner, out_result);
         }
     }
     skui_store_relaxed(&runner->running, false); /* relaxed: own thread */

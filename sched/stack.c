@@ -26,6 +26,7 @@
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
+#define MADV_NO_SUCH_ADVICE 9999
 
 enum {
     SLAB_STACKS = 64,
@@ -79,7 +80,13 @@ static struct skui_stack_depot *depot_find(size_t stack_bytes)
 
 static int stack_guard(char *guard)
 {
-    if (madvise(guard, SKUI_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0) {
+    /* An emulator that takes any advice takes this one, which does not
+     * exist: then the answer means nothing. */
+    bool believable =
+        madvise(guard, SKUI_STACK_GUARD_BYTES, MADV_NO_SUCH_ADVICE) != 0;
+
+    if (believable &&
+        madvise(guard, SKUI_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0) {
         return 0;
     }
     if (mprotect(guard, SKUI_STACK_GUARD_BYTES, PROT_NONE) == 0) {
@@ -120,8 +127,7 @@ static int depot_grow(struct skui_stack_depot *depot)
         return -ENOMEM;
     }
     slab = mmap(NULL, stride * SLAB_STACKS, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1,
-                0);
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (slab == MAP_FAILED) {
         return -ENOMEM;
     }

@@ -24,7 +24,7 @@
 
 enum { TASK_BUDGET = 128 };
 
-#define SEQUENCE_MASK \
+#define SEQUENCE_MASK                                                          \
     ((((uint64_t)1 << SKUI_WAIT_SEQUENCE_BITS) - 1) << SKUI_WAIT_SEQUENCE_SHIFT)
 
 static _Atomic(uint64_t) task_numbers; /* relaxed: a counter */
@@ -68,15 +68,15 @@ static void task_init(struct skui_task *task, const skua_task_options *options,
     /* relaxed, all: the task is not shared yet; its number goes on */
     skui_store_relaxed(&task->wait_word, word & SEQUENCE_MASK);
     task->runnable.kind = SKUI_RUNNABLE_TASK;
-    skui_store_relaxed(&task->cancelling, 0u); /* relaxed: as above */
+    skui_store_relaxed(&task->cancelling, 0u);      /* relaxed: as above */
     skui_store_relaxed(&task->number, (uint64_t)0); /* relaxed: as above */
     task->coroutine.context = NULL;
     task->stack.limit = NULL;
     task->frame.value = NULL;
     task->frame.exception = NULL;
     task->awaiting = NULL;
-    task->pinned = (options != NULL && options->pinned) ||
-                   !skui_loop_has_siblings(home);
+    task->pinned =
+        (options != NULL && options->pinned) || !skui_loop_has_siblings(home);
     task->named = options != NULL && options->name != NULL;
     if (task->named) {
         (void)snprintf(task->name, sizeof(task->name), "%s", options->name);
@@ -219,10 +219,9 @@ void skui_task_abandon(struct skui_task *task)
     skua_loop *timer_loop = task->timer_loop;
 
     /* WW1 acq_rel: no claim of its wait wins any more. */
-    while (!skui_cas_acq_rel(&task->wait_word, &word,
-                             (word + ((uint64_t)1
-                                      << SKUI_WAIT_SEQUENCE_SHIFT)) &
-                                 SEQUENCE_MASK)) {
+    while (!skui_cas_acq_rel(
+        &task->wait_word, &word,
+        (word + ((uint64_t)1 << SKUI_WAIT_SEQUENCE_SHIFT)) & SEQUENCE_MASK)) {
         skui_cpu_relax();
     }
     if (task->timer.pending) {
@@ -246,8 +245,7 @@ static void task_entry(void *arg)
     task->future.value = outcome.value;
     task->future.exception = outcome.exception;
     task->request = SKUI_REQUEST_DONE;
-    skui_coroutine_switch_last(&task->coroutine,
-                               &skui_loop_self()->scheduler);
+    skui_coroutine_switch_last(&task->coroutine, &skui_loop_self()->scheduler);
 }
 
 /* Give a new task its stack; false when it ended instead. */
@@ -299,7 +297,7 @@ static bool task_park(skua_loop *loop, struct skui_task *task)
     if (timed) {
         skui_timers_start(&loop->timers, &task->timer, task->deadline_ns);
     }
-    if (two_sources || !timed) {
+    if (task->publish != NULL) {
         task->publish(claim, task->publish_arg);
     }
     if (!two_sources) {
@@ -468,8 +466,7 @@ bool skui_wake(skui_claim claim, int reason)
 
 void skui_task_timer_due(struct skui_timer *timer)
 {
-    struct skui_task *task =
-        SKUI_CONTAINER_OF(timer, struct skui_task, timer);
+    struct skui_task *task = SKUI_CONTAINER_OF(timer, struct skui_task, timer);
 
     /* relaxed: the wait cannot end before its timer has fired or is out */
     (void)task_wake(task, skui_load_relaxed(&task->wait_word) & SEQUENCE_MASK,
@@ -548,8 +545,8 @@ static void task_set_cancel(struct skui_task *task)
     uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
 
     /* WW1 acq_rel: what the canceller did is visible to the task. */
-    while (!skui_cas_acq_rel(&task->wait_word, &word,
-                             word | SKUI_WAIT_CANCEL)) {
+    while (
+        !skui_cas_acq_rel(&task->wait_word, &word, word | SKUI_WAIT_CANCEL)) {
         skui_cpu_relax();
     }
 }
@@ -757,26 +754,12 @@ struct task_listing {
     int64_t count;
 };
 
-/* A reference unless the last one is gone: the memory is type-stable. */
-static bool task_try_ref(struct skui_task *task)
-{
-    uint32_t refs = skui_load_relaxed(&task->future.refs); /* relaxed: CAS */
-
-    do {
-        if (refs == 0) {
-            return false;
-        }
-        /* RF1 acq_rel: what made the task is visible. */
-    } while (!skui_cas_acq_rel(&task->future.refs, &refs, refs + 1));
-    return true;
-}
-
 static void task_list_one(void *object, void *arg)
 {
     struct skui_task *task = object;
     struct task_listing *listing = arg;
 
-    if (!task_try_ref(task)) {
+    if (!skui_future_try_ref(&task->future)) {
         return;
     }
     if (task->future.loop != listing->loop ||

@@ -35,10 +35,9 @@ static void timers_link(struct skui_timers *timers, struct skui_timer *timer)
 {
     uint64_t tick = timers_tick(timers, timer->deadline_ns);
     uint64_t differ = tick ^ timers->elapsed;
-    unsigned level =
-        differ == 0 ? 0
-                    : (63u - (unsigned)__builtin_clzll(differ)) /
-                          SKUI_TIMERS_SLOT_BITS;
+    unsigned level = differ == 0 ? 0
+                                 : (63u - (unsigned)__builtin_clzll(differ)) /
+                                       SKUI_TIMERS_SLOT_BITS;
     unsigned slot = (unsigned)(tick >> (level * SKUI_TIMERS_SLOT_BITS)) &
                     (SKUI_TIMERS_SLOTS - 1);
     struct skui_timer *first = timers->slots[level][slot];
@@ -121,10 +120,8 @@ static bool timers_first_slot(const struct skui_timers *timers,
     for (unsigned level = 0; level < SKUI_TIMERS_LEVELS; level++) {
         if (timers->occupied[level] != 0) {
             unsigned shift = level * SKUI_TIMERS_SLOT_BITS;
-            unsigned slot =
-                (unsigned)__builtin_ctzll(timers->occupied[level]);
-            uint64_t above =
-                timers->elapsed >> shift >> SKUI_TIMERS_SLOT_BITS;
+            unsigned slot = (unsigned)__builtin_ctzll(timers->occupied[level]);
+            uint64_t above = timers->elapsed >> shift >> SKUI_TIMERS_SLOT_BITS;
 
             *out_level = level;
             *out_slot = slot;

@@ -11,13 +11,13 @@
 
 #include <errno.h>
 
-
 static _Thread_local skua_loop *tls_loop;
 static _Thread_local struct skui_frame tls_frame;
 static _Thread_local struct skui_caches tls_caches;
 static _Thread_local bool tls_registered;
 
-int *skua_errno_location(void);
+/* As <skua/errno.h>, which redefines errno. */
+SKUA_API int *skua_errno_location(void);
 
 static uint32_t fork_generation;
 static pthread_key_t caches_key;

@@ -223,16 +223,15 @@ SKUA_API int64_t skua_handle_when(const skua_handle *handle);
  * @return 0; -ENOMEM
  * Thread: any.  Suspends: never.  asyncio: create_future().
  */
-SKUA_API int skua_loop_create_future(skua_loop *loop,
-                                     skua_future **out_future);
+SKUA_API int skua_loop_create_future(skua_loop *loop, skua_future **out_future);
 
 /**
  * skua_create_task() on `loop`.
  * @return as skua_create_task()
  * Thread: any.  Suspends: never.  asyncio: loop.create_task().
  */
-SKUA_API int skua_loop_create_task(skua_loop *loop, skua_task_fn *fn,
-                                   void *arg, skua_task **out_task);
+SKUA_API int skua_loop_create_task(skua_loop *loop, skua_task_fn *fn, void *arg,
+                                   skua_task **out_task);
 
 /**
  * Run `fn(arg)` in an executor. Cancelling the future drops queued work; work
@@ -242,8 +241,7 @@ SKUA_API int skua_loop_create_task(skua_loop *loop, skua_task_fn *fn,
  * @return 0; -ENOMEM; SKUA_ECLOSED; SKUA_EBROKENPOOL; thread creation's errno
  * Thread: any.  Suspends: never.  asyncio: run_in_executor().
  */
-SKUA_API int skua_loop_run_in_executor(skua_loop *loop,
-                                       skua_executor *executor,
+SKUA_API int skua_loop_run_in_executor(skua_loop *loop, skua_executor *executor,
                                        skua_task_fn *fn, void *arg,
                                        skua_future **out_future);
 
@@ -264,8 +262,8 @@ SKUA_API int skua_loop_set_default_executor(skua_loop *loop,
  * Thread: the loop's, or any while it does not run.  Suspends: never.
  * asyncio: add_reader().
  */
-SKUA_API int skua_loop_add_reader(skua_loop *loop, int fd,
-                                  skua_callback_fn *fn, void *arg);
+SKUA_API int skua_loop_add_reader(skua_loop *loop, int fd, skua_callback_fn *fn,
+                                  void *arg);
 
 /**
  * As skua_loop_add_reader(), for writing.
@@ -273,8 +271,8 @@ SKUA_API int skua_loop_add_reader(skua_loop *loop, int fd,
  * Thread: the loop's, or any while it does not run.  Suspends: never.
  * asyncio: add_writer().
  */
-SKUA_API int skua_loop_add_writer(skua_loop *loop, int fd,
-                                  skua_callback_fn *fn, void *arg);
+SKUA_API int skua_loop_add_writer(skua_loop *loop, int fd, skua_callback_fn *fn,
+                                  void *arg);
 
 /**
  * Stop watching `fd` for reading; a callback already queued does not run.

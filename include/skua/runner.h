@@ -47,8 +47,8 @@ SKUA_API int skua_run(skua_task_fn *fn, void *arg);
  * @return as skua_run()
  * Thread: any plain one.  Suspends: no, it blocks.
  */
-SKUA_API int skua_run_with(const skua_runner_options *options,
-                           skua_task_fn *fn, void *arg, void **out_result);
+SKUA_API int skua_run_with(const skua_runner_options *options, skua_task_fn *fn,
+                           void *arg, void **out_result);
 
 /**
  * A runner; its threads start with the first run.

@@ -41,10 +41,10 @@ typedef struct skua_socket skua_socket;
 
 /** How to listen. All-zero: every address, any free port. */
 typedef struct skua_listen_options {
-    const char *host; /* numeric IPv4 or IPv6; NULL or "": every address */
-    int port;         /* 0: any free one, see skua_sock_getsockname() */
-    int backlog;      /* connections not accepted yet; 0: 100 */
-    bool reuse_port;  /* several listeners share it (SO_REUSEPORT) */
+    const char *host;      /* numeric IPv4 or IPv6; NULL or "": every address */
+    int port;              /* 0: any free one, see skua_sock_getsockname() */
+    int backlog;           /* connections not accepted yet; 0: 100 */
+    bool reuse_port;       /* several listeners share it (SO_REUSEPORT) */
     bool no_reuse_address; /* do not set SO_REUSEADDR */
 } skua_listen_options;
 

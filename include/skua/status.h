@@ -14,7 +14,7 @@
 
 #if defined(__GNUC__)
 #define SKUA_API __attribute__((visibility("default")))
-#define SKUA_PRINTF(format_index, first_index) \
+#define SKUA_PRINTF(format_index, first_index)                                 \
     __attribute__((format(printf, format_index, first_index)))
 #define SKUA_ALIGNED(n) __attribute__((aligned(n)))
 #else

@@ -37,16 +37,16 @@ struct group_child {
 struct group {
     struct skui_spinlock lock;
     uint32_t phase;
-    skua_task *parent;           /* set by the first child */
+    skua_task *parent;            /* set by the first child */
     struct group_child *children; /* those that live */
     size_t live;
-    skua_future *idle;           /* completed when live falls to 0; or NULL */
-    skua_exception **errors;     /* in order of completion */
+    skua_future *idle;       /* completed when live falls to 0; or NULL */
+    skua_exception **errors; /* in order of completion */
     uint32_t error_count;
     uint32_t error_capacity;
-    bool joining;                /* the parent waits in join */
-    bool parent_cancelled;       /* by the group: join takes that back */
-    int lost_status;             /* an error that found no memory */
+    bool joining;          /* the parent waits in join */
+    bool parent_cancelled; /* by the group: join takes that back */
+    int lost_status;       /* an error that found no memory */
 };
 
 _Static_assert(sizeof(struct group) <= sizeof(skua_task_group),
@@ -222,8 +222,8 @@ int skua_task_group_create_task(skua_task_group *task_group, skua_task_fn *fn,
     }
     child->group = group_of(task_group);
     child->prev = NULL;
-    status = skui_task_create_observed(fn, arg, child_done, child,
-                                       &child->task);
+    status =
+        skui_task_create_observed(fn, arg, child_done, child, &child->task);
     if (status == 0) {
         status = group_admit(child->group, child);
         if (status == 0) {
@@ -278,9 +278,9 @@ static int group_outcome(struct group *group, int status)
     if (group->error_count == 0 && group->lost_status == 0) {
         return status;
     }
-    exception = skui_exception_group(
-        SKUA_EGROUP, "unhandled errors in a task group", group->errors,
-        group->error_count);
+    exception =
+        skui_exception_group(SKUA_EGROUP, "unhandled errors in a task group",
+                             group->errors, group->error_count);
     if (exception == NULL) {
         for (uint32_t i = 0; i < group->error_count; i++) {
             skua_exception_unref(group->errors[i]);

@@ -26,6 +26,7 @@ enum timeout_state {
     TIMEOUT_ENTERED,
     TIMEOUT_EXPIRED, /* the task was cancelled */
     TIMEOUT_EXITED,
+    TIMEOUT_EXITED_EXPIRED,
 };
 
 struct timeout_scope {
@@ -57,8 +58,7 @@ static void timeout_due(void *arg)
 
     /* TO1 acq_rel: the scope is entered; who sees EXPIRED knows that the
      * cancel request is its own. */
-    if (skui_cas_acq_rel(&scope->state, &entered,
-                         (uint32_t)TIMEOUT_EXPIRED)) {
+    if (skui_cas_acq_rel(&scope->state, &entered, (uint32_t)TIMEOUT_EXPIRED)) {
         (void)skua_task_cancel(scope->task);
     }
 }
@@ -145,6 +145,8 @@ int skua_timeout_exit(skua_timeout *timeout, int status)
         skui_store_release(&scope->state, (uint32_t)TIMEOUT_EXITED); /* TO1 */
         return status;
     }
+    skui_store_release(&scope->state,
+                       (uint32_t)TIMEOUT_EXITED_EXPIRED); /* TO1 */
     left = skua_task_uncancel(scope->task);
     if (status == SKUA_ECANCELED && left >= 0 &&
         (uint32_t)left <= scope->cancelling) {
@@ -176,8 +178,10 @@ int skua_timeout_reschedule(skua_timeout *timeout, int64_t deadline_ns)
 
 bool skua_timeout_expired(const skua_timeout *timeout)
 {
-    return timeout != NULL &&
-           timeout_state(timeout_scope(timeout)) == TIMEOUT_EXPIRED;
+    uint32_t state =
+        timeout == NULL ? 0 : timeout_state(timeout_scope(timeout));
+
+    return state == TIMEOUT_EXPIRED || state == TIMEOUT_EXITED_EXPIRED;
 }
 
 int64_t skua_timeout_when(const skua_timeout *timeout)
@@ -212,8 +216,7 @@ static int wait_for_nothing(skua_awaitable awaitable, void **out_result)
         return skua_future_result(awaitable.future, out_result);
     }
     status = skua_await(awaitable.future, out_result);
-    return status == SKUA_ECANCELED &&
-                   skua_future_cancelled(awaitable.future)
+    return status == SKUA_ECANCELED && skua_future_cancelled(awaitable.future)
                ? -ETIMEDOUT
                : status;
 }

@@ -111,21 +111,20 @@ TEST_P(ConformanceMany, N055_CancelOfAWaiterEndsIt)
 {
     constexpr int kRounds = 100;
 
-    EXPECT_EQ(0, run([&] {
-                  for (int i = 0; i < kRounds; i++) {
-                      Future future = make_future();
-                      Future task = spawn([&] {
-                          return skua_await(future.get(), nullptr);
-                      });
+    EXPECT_EQ(
+        0, run([&] {
+            for (int i = 0; i < kRounds; i++) {
+                Future future = make_future();
+                Future task =
+                    spawn([&] { return skua_await(future.get(), nullptr); });
 
-                      EXPECT_EQ(0, i % 2 == 0 ? skua_yield() : 0);
-                      EXPECT_EQ(1, skua_task_cancel(task.get()));
-                      EXPECT_EQ(SKUA_ECANCELED,
-                                skua_await(task.get(), nullptr));
-                      EXPECT_TRUE(skua_future_cancelled(task.get()));
-                  }
-                  return 0;
-              }));
+                EXPECT_EQ(0, i % 2 == 0 ? skua_yield() : 0);
+                EXPECT_EQ(1, skua_task_cancel(task.get()));
+                EXPECT_EQ(SKUA_ECANCELED, skua_await(task.get(), nullptr));
+                EXPECT_TRUE(skua_future_cancelled(task.get()));
+            }
+            return 0;
+        }));
 }
 
 /** A chain of `depth` tasks, each awaiting the next; the last one sleeps. */
@@ -138,9 +137,8 @@ int chain(Lambdas &lambdas, int depth, std::atomic<int> &cancelled,
         ready.down();
         status = skua_sleep(SKUA_FOREVER);
     } else {
-        Future inner = lambdas.spawn([&, depth] {
-            return chain(lambdas, depth - 1, cancelled, ready);
-        });
+        Future inner = lambdas.spawn(
+            [&, depth] { return chain(lambdas, depth - 1, cancelled, ready); });
 
         status = skua_await(inner.get(), nullptr);
         EXPECT_TRUE(skua_future_cancelled(inner.get()));
@@ -157,9 +155,8 @@ TEST_P(ConformanceMany, N056_CancelFollowsAChainOfAwaits)
     EXPECT_EQ(0, run([&] {
                   std::atomic<int> cancelled = 0;
                   Latch ready(1);
-                  Future outer = spawn([&] {
-                      return chain(*this, kDepth, cancelled, ready);
-                  });
+                  Future outer = spawn(
+                      [&] { return chain(*this, kDepth, cancelled, ready); });
 
                   EXPECT_EQ(0, ready.wait());
                   EXPECT_EQ(1, skua_task_cancel(outer.get()));
@@ -210,8 +207,8 @@ TEST_P(ConformanceOne, N057_CancelAfterTheFutureIsDoneCancelsTheTask)
                   });
 
                   EXPECT_EQ(0, skua_yield());
-                  EXPECT_EQ(0, skua_future_set_result(future.get(),
-                                                      as_pointer(3)));
+                  EXPECT_EQ(
+                      0, skua_future_set_result(future.get(), as_pointer(3)));
                   EXPECT_EQ(1, skua_task_cancel(task.get()));
                   EXPECT_EQ(SKUA_ECANCELED, skua_await(task.get(), nullptr));
                   EXPECT_TRUE(skua_future_cancelled(task.get()));
@@ -224,29 +221,27 @@ TEST_P(ConformanceMany, N057_CancelRacingWithCompletionLosesNothing)
 {
     constexpr int kRounds = 300;
 
-    EXPECT_EQ(0, run([&] {
-                  for (int i = 0; i < kRounds; i++) {
-                      Future future = make_future();
-                      Future task = spawn([&] {
-                          return skua_await(future.get(), nullptr);
-                      });
-                      Future setter = spawn([&] {
-                          return skua_future_set_result(future.get(),
-                                                        nullptr);
-                      });
-                      const int asked = skua_task_cancel(task.get());
-                      const int status = skua_await(task.get(), nullptr);
+    EXPECT_EQ(
+        0, run([&] {
+            for (int i = 0; i < kRounds; i++) {
+                Future future = make_future();
+                Future task =
+                    spawn([&] { return skua_await(future.get(), nullptr); });
+                Future setter = spawn([&] {
+                    return skua_future_set_result(future.get(), nullptr);
+                });
+                const int asked = skua_task_cancel(task.get());
+                const int status = skua_await(task.get(), nullptr);
 
-                      /* A request may come too late for a task that ends. */
-                      EXPECT_TRUE(status == 0 ||
-                                  (asked == 1 && status == SKUA_ECANCELED));
-                      EXPECT_EQ(skua_future_cancelled(future.get())
-                                    ? SKUA_EINVALSTATE
-                                    : 0,
-                                skua_await(setter.get(), nullptr));
-                  }
-                  return 0;
-              }));
+                /* A request may come too late for a task that ends. */
+                EXPECT_TRUE(status == 0 ||
+                            (asked == 1 && status == SKUA_ECANCELED));
+                EXPECT_EQ(skua_future_cancelled(future.get()) ? SKUA_EINVALSTATE
+                                                              : 0,
+                          skua_await(setter.get(), nullptr));
+            }
+            return 0;
+        }));
 }
 
 TEST_P(ConformanceMany, N060_ACaughtCancelGivesTheResult)
@@ -343,9 +338,8 @@ TEST_P(ConformanceMany, N064_ARequestNotTakenBackIsDelivered)
 TEST_P(ConformanceOne, N064_UncancelOfATaskThatHasNotStartedLetsItRun)
 {
     EXPECT_EQ(0, run([&] {
-                  Future task = spawn([] {
-                      return skua_return(as_pointer(1));
-                  });
+                  Future task =
+                      spawn([] { return skua_return(as_pointer(1)); });
 
                   EXPECT_EQ(1, skua_task_cancel(task.get()));
                   EXPECT_EQ(0, skua_task_uncancel(task.get()));

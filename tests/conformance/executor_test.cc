@@ -80,15 +80,14 @@ TEST_P(ConformanceMany, N156_TheDefaultExecutorCanBeSet)
     Executor pool = new_pool(1);
     skua_executor_stats stats = {};
 
-    EXPECT_EQ(0, run([&] {
-                  skua_loop *loop = skua_get_running_loop();
+    EXPECT_EQ(
+        0, run([&] {
+            skua_loop *loop = skua_get_running_loop();
 
-                  EXPECT_EQ(0,
-                            skua_loop_set_default_executor(loop, pool.get()));
-                  return skua_await(
-                      in_executor(loop, nullptr, [] { return 0; }).get(),
-                      nullptr);
-              }));
+            EXPECT_EQ(0, skua_loop_set_default_executor(loop, pool.get()));
+            return skua_await(
+                in_executor(loop, nullptr, [] { return 0; }).get(), nullptr);
+        }));
     EXPECT_EQ(0, skua_executor_get_stats(pool.get(), &stats));
     EXPECT_EQ(1, stats.submitted);
 }
@@ -180,10 +179,12 @@ TEST_P(ConformanceMany, N157_RunningWorkFinishesAndItsResultIsDropped)
                       return skua_await(work.get(), nullptr);
                   });
 
-                  EXPECT_EQ(0, skua_await(in_executor(loop, nullptr, [&] {
-                                              started.acquire();
-                                              return 0;
-                                          }).get(),
+                  EXPECT_EQ(0, skua_await(in_executor(loop, nullptr,
+                                                      [&] {
+                                                          started.acquire();
+                                                          return 0;
+                                                      })
+                                              .get(),
                                           nullptr));
                   EXPECT_EQ(0, skua_sleep(1 * SKUA_MS));
                   EXPECT_EQ(1, skua_task_cancel(waiter.get()));
@@ -278,9 +279,9 @@ TEST_F(Conformance, N159_ATimedOutWaitDoesNotDisturbTheWork)
         return skua_return(as_pointer(9));
     });
 
-    EXPECT_EQ(-ETIMEDOUT, skua_await_until(future.get(),
-                                           skua_monotonic() + 2 * SKUA_MS,
-                                           nullptr));
+    EXPECT_EQ(-ETIMEDOUT,
+              skua_await_until(future.get(), skua_monotonic() + 2 * SKUA_MS,
+                               nullptr));
     EXPECT_EQ(-ETIMEDOUT, skua_await_until(future.get(), 0, nullptr));
     EXPECT_FALSE(skua_future_done(future.get()));
     gate.release();
@@ -323,8 +324,8 @@ TEST_F(Conformance, N163_SubmitAfterShutdownIsRefused)
     EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
     EXPECT_EQ(SKUA_ECLOSED,
               skua_executor_submit(pool.get(), run_body, &body, &out));
-    EXPECT_EQ(SKUA_ECLOSED, skua_loop_run_in_executor(
-                                loop_, pool.get(), run_body, &body, &out));
+    EXPECT_EQ(SKUA_ECLOSED, skua_loop_run_in_executor(loop_, pool.get(),
+                                                      run_body, &body, &out));
     EXPECT_EQ(nullptr, out);
     EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, true));
 }
@@ -389,8 +390,7 @@ TEST_P(ConformanceMany, N163_ShutdownWaitsInATask)
                           return 0;
                       });
                   }
-                  EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true,
-                                                      false));
+                  EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
                   EXPECT_EQ(20, finished);
                   return 0;
               }));

@@ -88,28 +88,28 @@ TEST_P(ConformanceMany, N026_OfTwoRacingSettersExactlyOneWins)
 
 TEST_P(ConformanceMany, N027_ExceptionIsGivenEveryTime)
 {
-    EXPECT_EQ(0, run([&] {
-                  Future future = make_future();
-                  Exception exception = make_exception(-EIO, "boom");
-                  skua_exception *read = nullptr;
+    EXPECT_EQ(
+        0, run([&] {
+            Future future = make_future();
+            Exception exception = make_exception(-EIO, "boom");
+            skua_exception *read = nullptr;
 
-                  EXPECT_EQ(0, skua_future_set_exception(future.get(),
-                                                         exception.get()));
-                  EXPECT_TRUE(skua_future_done(future.get()));
-                  EXPECT_FALSE(skua_future_cancelled(future.get()));
-                  for (int i = 0; i < 3; i++) {
-                      EXPECT_EQ(-EIO,
-                                skua_future_result(future.get(), nullptr));
-                      EXPECT_EQ(-EIO, skua_await(future.get(), nullptr));
-                      EXPECT_EQ(0, skua_future_exception(future.get(), &read));
-                      EXPECT_EQ(exception.get(), read);
-                      EXPECT_STREQ("boom", skua_exception_message(read));
-                      skua_exception_unref(read);
-                  }
-                  EXPECT_EQ(SKUA_EINVALSTATE,
-                            skua_future_set_result(future.get(), nullptr));
-                  return 0;
-              }));
+            EXPECT_EQ(0,
+                      skua_future_set_exception(future.get(), exception.get()));
+            EXPECT_TRUE(skua_future_done(future.get()));
+            EXPECT_FALSE(skua_future_cancelled(future.get()));
+            for (int i = 0; i < 3; i++) {
+                EXPECT_EQ(-EIO, skua_future_result(future.get(), nullptr));
+                EXPECT_EQ(-EIO, skua_await(future.get(), nullptr));
+                EXPECT_EQ(0, skua_future_exception(future.get(), &read));
+                EXPECT_EQ(exception.get(), read);
+                EXPECT_STREQ("boom", skua_exception_message(read));
+                skua_exception_unref(read);
+            }
+            EXPECT_EQ(SKUA_EINVALSTATE,
+                      skua_future_set_result(future.get(), nullptr));
+            return 0;
+        }));
 }
 
 TEST_F(Conformance, N027_ABareStatusIsAnExceptionToo)
@@ -139,8 +139,7 @@ TEST_P(ConformanceMany, N028_CancelOfAPendingFuture)
                   EXPECT_EQ(SKUA_ECANCELED,
                             skua_future_exception(future.get(), &exception));
                   EXPECT_EQ(nullptr, exception);
-                  EXPECT_EQ(SKUA_ECANCELED,
-                            skua_await(future.get(), nullptr));
+                  EXPECT_EQ(SKUA_ECANCELED, skua_await(future.get(), nullptr));
                   EXPECT_EQ(SKUA_EINVALSTATE,
                             skua_future_set_result(future.get(), nullptr));
                   EXPECT_EQ(SKUA_EINVALSTATE,
@@ -310,17 +309,17 @@ TEST_F(Conformance, N032_RemoveTakesAllEqualRegistrations)
     int second = 0;
 
     for (int i = 0; i < 6; i++) {
-        ASSERT_EQ(0, skua_future_add_done_callback(future.get(), count_call,
-                                                   &first));
+        ASSERT_EQ(
+            0, skua_future_add_done_callback(future.get(), count_call, &first));
         ASSERT_EQ(0, skua_future_add_done_callback(future.get(), count_call,
                                                    &second));
     }
-    EXPECT_EQ(6, skua_future_remove_done_callback(future.get(), count_call,
-                                                  &first));
-    EXPECT_EQ(0, skua_future_remove_done_callback(future.get(), count_call,
-                                                  &first));
-    EXPECT_EQ(0, skua_future_remove_done_callback(future.get(), count_call,
-                                                  &future));
+    EXPECT_EQ(
+        6, skua_future_remove_done_callback(future.get(), count_call, &first));
+    EXPECT_EQ(
+        0, skua_future_remove_done_callback(future.get(), count_call, &first));
+    EXPECT_EQ(
+        0, skua_future_remove_done_callback(future.get(), count_call, &future));
     ASSERT_EQ(0, skua_future_set_result(future.get(), nullptr));
     drain();
     EXPECT_EQ(0, first);
@@ -336,8 +335,8 @@ TEST_P(ConformanceOne, N034_AwaitingADoneFutureKeepsTheIteration)
                   Future future = make_future();
                   Future failed = make_future();
 
-                  EXPECT_EQ(0, skua_future_set_result(future.get(),
-                                                      as_pointer(3)));
+                  EXPECT_EQ(
+                      0, skua_future_set_result(future.get(), as_pointer(3)));
                   EXPECT_EQ(0, skua_future_set_error(failed.get(), -EIO));
                   soon(skua_get_running_loop(), [&] { log.add(1); });
                   EXPECT_EQ(3, await_int(future.get()));
@@ -369,8 +368,8 @@ TEST_P(ConformanceOne, N035_TheWakeTakesItsPlaceAtSetResult)
                           log.add(1);
                           latch.down();
                       });
-                      EXPECT_EQ(0, skua_future_set_result(future.get(),
-                                                          nullptr));
+                      EXPECT_EQ(0,
+                                skua_future_set_result(future.get(), nullptr));
                       soon(loop, [&] {
                           log.add(3);
                           latch.down();
@@ -399,8 +398,8 @@ TEST_P(ConformanceOne, N036_WaitersResumeInTheOrderOfTheirAwaits)
                       expected.push_back(i);
                   }
                   EXPECT_EQ(0, skua_yield());
-                  EXPECT_EQ(0, skua_future_set_result(future.get(),
-                                                      as_pointer(8)));
+                  EXPECT_EQ(
+                      0, skua_future_set_result(future.get(), as_pointer(8)));
                   for (const Future &waiter : waiters) {
                       EXPECT_EQ(0, skua_await(waiter.get(), nullptr));
                   }
@@ -426,8 +425,8 @@ TEST_P(ConformanceMany, N036_AllWaitersResumeOnceWithTheSameResult)
                       }));
                   }
                   EXPECT_EQ(0, skua_sleep(1 * SKUA_MS));
-                  EXPECT_EQ(0, skua_future_set_result(future.get(),
-                                                      as_pointer(8)));
+                  EXPECT_EQ(
+                      0, skua_future_set_result(future.get(), as_pointer(8)));
                   for (const Future &waiter : waiters) {
                       EXPECT_EQ(0, skua_await(waiter.get(), nullptr));
                   }
@@ -482,12 +481,11 @@ TEST_P(ConformanceMany, N037_UnreadErrorsOfTasksAreReportedOnce)
     EXPECT_EQ(0, run([&] {
                   for (size_t i = 0; i < kCount; i++) {
                       spawn([] { return skua_raise(-EIO, "lost"); });
-                      EXPECT_EQ(-ENOENT,
-                                skua_await(spawn([] {
-                                               return skua_raise(-ENOENT,
-                                                                 "read");
-                                           }).get(),
-                                           nullptr));
+                      EXPECT_EQ(-ENOENT, skua_await(spawn([] {
+                                                        return skua_raise(
+                                                            -ENOENT, "read");
+                                                    }).get(),
+                                                    nullptr));
                   }
                   while (reports_.size() < kCount) {
                       EXPECT_EQ(0, skua_yield());
@@ -535,9 +533,9 @@ TEST_P(ConformanceMany, N038_EnsureFutureGivesTheSameObject)
                   for (skua_future *each : {future.get(), task.get()}) {
                       skua_future *same = nullptr;
 
-                      EXPECT_EQ(0, skua_ensure_future(
-                                       nullptr, skua_awaitable_future(each),
-                                       &same));
+                      EXPECT_EQ(
+                          0, skua_ensure_future(
+                                 nullptr, skua_awaitable_future(each), &same));
                       EXPECT_EQ(each, same);
                       skua_future_unref(same);
                   }
@@ -550,12 +548,11 @@ TEST_P(ConformanceMany, N038_EnsureFutureMakesATaskOfACoroutine)
     EXPECT_EQ(0, run([&] {
                   skua_future *task = nullptr;
 
-                  EXPECT_EQ(0, skua_ensure_future(
-                                   nullptr,
-                                   call([] {
-                                       return skua_return(as_pointer(4));
-                                   }),
-                                   &task));
+                  EXPECT_EQ(0, skua_ensure_future(nullptr, call([] {
+                                                      return skua_return(
+                                                          as_pointer(4));
+                                                  }),
+                                                  &task));
                   EXPECT_EQ(0, skua_task_cancelling(task));
                   EXPECT_EQ(4, await_int(task));
                   skua_future_unref(task);
@@ -570,9 +567,8 @@ TEST_F(Conformance, N038_EnsureFutureRefusesOthers)
     skua_future *out = nullptr;
     skua_awaitable both = call([] { return 0; });
 
-    EXPECT_EQ(-EINVAL,
-              skua_ensure_future(
-                  loop_, skua_awaitable_future(future.get()), &out));
+    EXPECT_EQ(-EINVAL, skua_ensure_future(
+                           loop_, skua_awaitable_future(future.get()), &out));
     EXPECT_EQ(-EINVAL, skua_ensure_future(loop_, skua_awaitable{}, &out));
     both.future = future.get();
     EXPECT_EQ(-EINVAL, skua_ensure_future(loop_, both, &out));

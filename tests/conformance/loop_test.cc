@@ -175,8 +175,8 @@ TEST_P(ConformanceMany, N004_SelfRequeueingCallbackDoesNotStarveDescriptors)
                       reader(loop, pipe.reader(), [&] {
                           pipe.take();
                           seen_at = tick;
-                          EXPECT_EQ(1, skua_loop_remove_reader(
-                                           loop, pipe.reader()));
+                          EXPECT_EQ(
+                              1, skua_loop_remove_reader(loop, pipe.reader()));
                       });
                       soon(loop, again);
                   });
@@ -316,9 +316,9 @@ TEST_F(Conformance, N009_RunUntilCompleteGivesValueOrError)
     Future future = make_future(loop_);
     void *value = nullptr;
 
-    EXPECT_EQ(0, run(
-                     loop_, [] { return skua_return(as_pointer(42)); },
-                     &value));
+    EXPECT_EQ(0,
+              run(
+                  loop_, [] { return skua_return(as_pointer(42)); }, &value));
     EXPECT_EQ(42, as_int(value));
     EXPECT_EQ(5, run(loop_, [] { return 5; }));
     EXPECT_EQ(-EIO, run(loop_, [] { return -EIO; }));
@@ -455,8 +455,8 @@ TEST_F(Conformance, N012_ClosedLoopRefusesWork)
     EXPECT_EQ(SKUA_ECLOSED, skua_loop_stop(loop_));
     EXPECT_EQ(SKUA_ECLOSED,
               skua_loop_call_soon(loop_, run_step, &step, nullptr));
-    EXPECT_EQ(SKUA_ECLOSED, skua_loop_call_soon_threadsafe(loop_, run_step,
-                                                           &step, nullptr));
+    EXPECT_EQ(SKUA_ECLOSED,
+              skua_loop_call_soon_threadsafe(loop_, run_step, &step, nullptr));
     EXPECT_EQ(SKUA_ECLOSED,
               skua_loop_call_later(loop_, 0, run_step, &step, nullptr));
     EXPECT_EQ(SKUA_ECLOSED,
@@ -468,12 +468,12 @@ TEST_F(Conformance, N012_ClosedLoopRefusesWork)
     EXPECT_EQ(SKUA_ECLOSED,
               skua_run_coroutine_threadsafe(loop_, run_body, &body, &out));
     EXPECT_EQ(SKUA_ECLOSED, skua_ensure_future(loop_, awaitable, &out));
-    EXPECT_EQ(SKUA_ECLOSED, skua_loop_add_reader(loop_, pipe.reader(),
-                                                 run_step, &step));
-    EXPECT_EQ(SKUA_ECLOSED, skua_loop_add_writer(loop_, pipe.writer(),
-                                                 run_step, &step));
-    EXPECT_EQ(SKUA_ECLOSED, skua_loop_run_in_executor(loop_, nullptr, run_body,
-                                                      &body, &out));
+    EXPECT_EQ(SKUA_ECLOSED,
+              skua_loop_add_reader(loop_, pipe.reader(), run_step, &step));
+    EXPECT_EQ(SKUA_ECLOSED,
+              skua_loop_add_writer(loop_, pipe.writer(), run_step, &step));
+    EXPECT_EQ(SKUA_ECLOSED,
+              skua_loop_run_in_executor(loop_, nullptr, run_body, &body, &out));
     EXPECT_EQ(SKUA_ECLOSED, skua_loop_get_fd(loop_));
     EXPECT_EQ(nullptr, out);
     EXPECT_EQ(0, skua_loop_remove_reader(loop_, pipe.reader()));
@@ -543,10 +543,10 @@ TEST_F(Conformance, N023_ForeignThreadsAreRejected)
         std::thread([&] {
             EXPECT_EQ(-EPERM,
                       skua_loop_call_soon(loop_, run_step, &step, nullptr));
-            EXPECT_EQ(-EPERM, skua_loop_call_later(loop_, 0, run_step, &step,
-                                                   nullptr));
-            EXPECT_EQ(-EPERM, skua_loop_call_at(loop_, 0, run_step, &step,
-                                                nullptr));
+            EXPECT_EQ(-EPERM,
+                      skua_loop_call_later(loop_, 0, run_step, &step, nullptr));
+            EXPECT_EQ(-EPERM,
+                      skua_loop_call_at(loop_, 0, run_step, &step, nullptr));
         }).join();
         skua_loop_stop(loop_);
     });
@@ -558,19 +558,18 @@ TEST_P(ConformanceMany, N023_ForeignThreadsAreRejected)
 {
     Step step = [] { ADD_FAILURE() << "must not be queued"; };
 
-    EXPECT_EQ(0, run([&] {
-                  for (skua_loop *loop : loops()) {
-                      std::thread([&] {
-                          EXPECT_EQ(-EPERM,
-                                    skua_loop_call_soon(loop, run_step, &step,
-                                                        nullptr));
-                          EXPECT_EQ(-EPERM,
-                                    skua_loop_call_later(loop, 0, run_step,
-                                                         &step, nullptr));
-                      }).join();
-                  }
-                  return 0;
-              }));
+    EXPECT_EQ(
+        0, run([&] {
+            for (skua_loop *loop : loops()) {
+                std::thread([&] {
+                    EXPECT_EQ(-EPERM, skua_loop_call_soon(loop, run_step, &step,
+                                                          nullptr));
+                    EXPECT_EQ(-EPERM, skua_loop_call_later(loop, 0, run_step,
+                                                           &step, nullptr));
+                }).join();
+            }
+            return 0;
+        }));
 }
 
 CONFORMANCE_INSTANTIATE_MANY();

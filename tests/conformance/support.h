@@ -86,7 +86,7 @@ using Socket = std::unique_ptr<skua_socket, Unref>;
 /** A list of numbers that any thread may append to. */
 class Log
 {
-public:
+  public:
     void add(int value)
     {
         const std::scoped_lock lock(mutex_);
@@ -104,7 +104,7 @@ public:
         return get().size();
     }
 
-private:
+  private:
     mutable std::mutex mutex_;
     Order values_;
 };
@@ -112,7 +112,7 @@ private:
 /** Owns closures for as long as a test runs; they are passed as `arg`. */
 class Keeper
 {
-public:
+  public:
     void *step(Step step)
     {
         const std::scoped_lock lock(mutex_);
@@ -131,7 +131,7 @@ public:
         return &dones_.emplace_back(std::move(done));
     }
 
-private:
+  private:
     std::mutex mutex_;
     std::deque<Step> steps_;
     std::deque<Body> bodies_;
@@ -165,7 +165,7 @@ struct Report {
 /** An exception handler that remembers. */
 class Reports
 {
-public:
+  public:
     void install(skua_loop *loop)
     {
         ASSERT_EQ(0, skua_loop_set_exception_handler(loop, record, this));
@@ -192,7 +192,7 @@ public:
         return found;
     }
 
-private:
+  private:
     static void record(skua_loop *, const skua_exception_context *context,
                        void *arg)
     {
@@ -212,7 +212,7 @@ private:
 /** A loop of its own, closed at the end. */
 class Loop
 {
-public:
+  public:
     explicit Loop(bool debug = false)
     {
         skua_loop_options options = {};
@@ -234,14 +234,14 @@ public:
         return loop_;
     }
 
-private:
+  private:
     skua_loop *loop_ = nullptr;
 };
 
 /** A pipe, closed at the end. */
 class Pipe
 {
-public:
+  public:
     Pipe()
     {
         EXPECT_EQ(0, pipe(ends_));
@@ -278,21 +278,21 @@ public:
         EXPECT_EQ(1, read(ends_[0], &byte, 1));
     }
 
-private:
+  private:
     int ends_[2] = {-1, -1};
 };
 
 /** Calls with lambdas in place of functions with an argument. */
 class Lambdas
 {
-public:
+  public:
     Handle soon(skua_loop *loop, Step step)
     {
         skua_handle *handle = nullptr;
 
-        EXPECT_EQ(0, skua_loop_call_soon(
-                         loop, run_step, keeper_.step(std::move(step)),
-                         &handle));
+        EXPECT_EQ(0,
+                  skua_loop_call_soon(loop, run_step,
+                                      keeper_.step(std::move(step)), &handle));
         return Handle(handle);
     }
 
@@ -300,9 +300,9 @@ public:
     {
         skua_handle *handle = nullptr;
 
-        EXPECT_EQ(0, skua_loop_call_soon_threadsafe(
-                         loop, run_step, keeper_.step(std::move(step)),
-                         &handle));
+        EXPECT_EQ(0,
+                  skua_loop_call_soon_threadsafe(
+                      loop, run_step, keeper_.step(std::move(step)), &handle));
         return Handle(handle);
     }
 
@@ -310,9 +310,9 @@ public:
     {
         skua_handle *handle = nullptr;
 
-        EXPECT_EQ(0, skua_loop_call_later(
-                         loop, delay_ns, run_step,
-                         keeper_.step(std::move(step)), &handle));
+        EXPECT_EQ(0,
+                  skua_loop_call_later(loop, delay_ns, run_step,
+                                       keeper_.step(std::move(step)), &handle));
         return Handle(handle);
     }
 
@@ -321,8 +321,7 @@ public:
         skua_handle *handle = nullptr;
 
         EXPECT_EQ(0, skua_loop_call_at(loop, when_ns, run_step,
-                                       keeper_.step(std::move(step)),
-                                       &handle));
+                                       keeper_.step(std::move(step)), &handle));
         return Handle(handle);
     }
 
@@ -336,8 +335,8 @@ public:
     {
         skua_future *task = nullptr;
 
-        EXPECT_EQ(0, skua_create_task(
-                         run_body, keeper_.body(std::move(body)), &task));
+        EXPECT_EQ(0, skua_create_task(run_body, keeper_.body(std::move(body)),
+                                      &task));
         return Future(task);
     }
 
@@ -348,9 +347,9 @@ public:
 
         options.loop = loop;
         options.pinned = pinned;
-        EXPECT_EQ(0, skua_create_task_with(
-                         &options, run_body, keeper_.body(std::move(body)),
-                         &task));
+        EXPECT_EQ(0,
+                  skua_create_task_with(&options, run_body,
+                                        keeper_.body(std::move(body)), &task));
         return Future(task);
     }
 
@@ -358,9 +357,9 @@ public:
     {
         skua_future *future = nullptr;
 
-        EXPECT_EQ(0, skua_executor_submit(
-                         executor, run_body, keeper_.body(std::move(body)),
-                         &future));
+        EXPECT_EQ(0,
+                  skua_executor_submit(executor, run_body,
+                                       keeper_.body(std::move(body)), &future));
         return Future(future);
     }
 
@@ -368,9 +367,9 @@ public:
     {
         skua_future *future = nullptr;
 
-        EXPECT_EQ(0, skua_loop_run_in_executor(
-                         loop, executor, run_body,
-                         keeper_.body(std::move(body)), &future));
+        EXPECT_EQ(0, skua_loop_run_in_executor(loop, executor, run_body,
+                                               keeper_.body(std::move(body)),
+                                               &future));
         return Future(future);
     }
 
@@ -424,7 +423,7 @@ inline intptr_t await_int(skua_future *future)
 /** Opens when it was counted down to 0; awaited as a future. */
 class Latch
 {
-public:
+  public:
     explicit Latch(int count) : left_(count), future_(make_future())
     {
     }
@@ -444,7 +443,7 @@ public:
         return skua_await(future_.get(), nullptr);
     }
 
-private:
+  private:
     std::atomic<int> left_;
     Future future_;
 };
@@ -452,7 +451,7 @@ private:
 /** Tests of one loop: a plain fixture with a loop that is not running. */
 class Conformance : public testing::Test, public Lambdas
 {
-protected:
+  protected:
     /** Run until everything queued so far, and what it queues, is done. */
     void drain()
     {
@@ -476,7 +475,7 @@ protected:
  */
 class Harness : public testing::TestWithParam<unsigned>, public Lambdas
 {
-protected:
+  protected:
     /** Run `body`; afterwards everything is shut down. */
     int run(Body body, void **out_result = nullptr)
     {
@@ -539,9 +538,9 @@ class ConformanceMany : public Harness
 {
 };
 
-#define CONFORMANCE_INSTANTIATE_ONE()                                   \
+#define CONFORMANCE_INSTANTIATE_ONE()                                          \
     INSTANTIATE_TEST_SUITE_P(Loops, ConformanceOne, testing::Values(0, 1))
-#define CONFORMANCE_INSTANTIATE_MANY() \
+#define CONFORMANCE_INSTANTIATE_MANY()                                         \
     INSTANTIATE_TEST_SUITE_P(Loops, ConformanceMany, testing::Values(1, 2, 4))
 
 } // namespace conformance

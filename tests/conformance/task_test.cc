@@ -54,8 +54,8 @@ TEST_P(ConformanceMany, N040_TheHandleIsWrittenBeforeTheTaskCanRun)
     EXPECT_EQ(0, run([&] {
                   for (Slot &slot : slots) {
                       slot.wrong = -1;
-                      EXPECT_EQ(0, skua_create_task(compare_slot, &slot,
-                                                    &slot.task));
+                      EXPECT_EQ(
+                          0, skua_create_task(compare_slot, &slot, &slot.task));
                   }
                   for (Slot &slot : slots) {
                       EXPECT_EQ(0, skua_await(slot.task, nullptr));
@@ -120,17 +120,16 @@ TEST_P(ConformanceOne, N042_ADirectCallKeepsTheIteration)
     EXPECT_EQ(0, run([&] {
                   Log log;
                   void *value = nullptr;
-                  const skua_awaitable inner = call([] {
-                      return skua_return(as_pointer(5));
-                  });
+                  const skua_awaitable inner =
+                      call([] { return skua_return(as_pointer(5)); });
 
                   soon(skua_get_running_loop(), [&] { log.add(1); });
                   EXPECT_EQ(0, skua_call(inner.fn, inner.arg, &value));
                   EXPECT_EQ(5, as_int(value));
                   EXPECT_EQ(0u, log.size());
                   EXPECT_EQ(5, await_int(spawn([] {
-                                            return skua_return(as_pointer(5));
-                                        }).get()));
+                                             return skua_return(as_pointer(5));
+                                         }).get()));
                   EXPECT_EQ(1u, log.size());
                   return 0;
               }));
@@ -147,8 +146,8 @@ TEST_P(ConformanceMany, N042_ADirectCallGivesResultAndException)
 
                   EXPECT_EQ(-EIO, skua_call(fails.fn, fails.arg, &value));
                   EXPECT_EQ(-1, as_int(value));
-                  EXPECT_STREQ("deep", skua_exception_message(
-                                           skua_current_exception()));
+                  EXPECT_STREQ(
+                      "deep", skua_exception_message(skua_current_exception()));
                   return skua_return(nullptr);
               }));
 }
@@ -231,27 +230,25 @@ TEST_F(Conformance, N044_CancellingASleeperRemovesItsTimer)
 
 TEST_P(ConformanceMany, N046_ATaskCannotBeCompletedFromOutside)
 {
-    EXPECT_EQ(0, run([&] {
-                  Future gate = make_future();
-                  Exception exception = make_exception(-EIO, "no");
-                  Future task = spawn([&] {
-                      EXPECT_EQ(0, skua_await(gate.get(), nullptr));
-                      return skua_return(as_pointer(1));
-                  });
+    EXPECT_EQ(
+        0, run([&] {
+            Future gate = make_future();
+            Exception exception = make_exception(-EIO, "no");
+            Future task = spawn([&] {
+                EXPECT_EQ(0, skua_await(gate.get(), nullptr));
+                return skua_return(as_pointer(1));
+            });
 
-                  for (int i = 0; i < 2; i++) {
-                      EXPECT_EQ(-EPERM,
-                                skua_future_set_result(task.get(), nullptr));
-                      EXPECT_EQ(-EPERM,
-                                skua_future_set_exception(task.get(),
-                                                          exception.get()));
-                      EXPECT_EQ(-EPERM,
-                                skua_future_set_error(task.get(), -EIO));
-                      (void)skua_future_set_result(gate.get(), nullptr);
-                      EXPECT_EQ(1, await_int(task.get()));
-                  }
-                  return 0;
-              }));
+            for (int i = 0; i < 2; i++) {
+                EXPECT_EQ(-EPERM, skua_future_set_result(task.get(), nullptr));
+                EXPECT_EQ(-EPERM, skua_future_set_exception(task.get(),
+                                                            exception.get()));
+                EXPECT_EQ(-EPERM, skua_future_set_error(task.get(), -EIO));
+                (void)skua_future_set_result(gate.get(), nullptr);
+                EXPECT_EQ(1, await_int(task.get()));
+            }
+            return 0;
+        }));
 }
 
 /* --- who runs --- */
@@ -270,9 +267,8 @@ TEST_P(ConformanceMany, N047_CurrentTaskIsRightAcrossInterleavings)
                           EXPECT_EQ(0, skua_await(gate.get(), nullptr));
                           for (int i = 0; i < 20; i++) {
                               EXPECT_EQ(task.get(), skua_current_task());
-                              EXPECT_EQ(0, i % 7 == 0
-                                               ? skua_sleep(20 * SKUA_US)
-                                               : skua_yield());
+                              EXPECT_EQ(0, i % 7 == 0 ? skua_sleep(20 * SKUA_US)
+                                                      : skua_yield());
                           }
                           return 0;
                       });
@@ -308,30 +304,29 @@ std::vector<skua_task *> tasks_of(skua_loop *loop)
 
 TEST_P(ConformanceOne, N048_AllTasksAreThoseNotDone)
 {
-    EXPECT_EQ(0, run([&] {
-                  Future gate = make_future();
-                  std::vector<Future> tasks;
-                  std::vector<skua_task *> expected = {skua_current_task()};
+    EXPECT_EQ(
+        0, run([&] {
+            Future gate = make_future();
+            std::vector<Future> tasks;
+            std::vector<skua_task *> expected = {skua_current_task()};
 
-                  for (int i = 0; i < 10; i++) {
-                      tasks.push_back(spawn([&] {
-                          return skua_await(gate.get(), nullptr);
-                      }));
-                      expected.push_back(tasks.back().get());
-                  }
-                  std::sort(expected.begin(), expected.end());
-                  EXPECT_EQ(expected, tasks_of(nullptr));
-                  EXPECT_EQ(0, skua_yield());
-                  EXPECT_EQ(expected, tasks_of(skua_get_running_loop()));
-                  EXPECT_EQ(11, skua_all_tasks(nullptr, nullptr, 0));
-                  EXPECT_EQ(0, skua_future_set_result(gate.get(), nullptr));
-                  for (const Future &task : tasks) {
-                      EXPECT_EQ(0, skua_await(task.get(), nullptr));
-                  }
-                  EXPECT_EQ((std::vector{skua_current_task()}),
-                            tasks_of(nullptr));
-                  return 0;
-              }));
+            for (int i = 0; i < 10; i++) {
+                tasks.push_back(
+                    spawn([&] { return skua_await(gate.get(), nullptr); }));
+                expected.push_back(tasks.back().get());
+            }
+            std::sort(expected.begin(), expected.end());
+            EXPECT_EQ(expected, tasks_of(nullptr));
+            EXPECT_EQ(0, skua_yield());
+            EXPECT_EQ(expected, tasks_of(skua_get_running_loop()));
+            EXPECT_EQ(11, skua_all_tasks(nullptr, nullptr, 0));
+            EXPECT_EQ(0, skua_future_set_result(gate.get(), nullptr));
+            for (const Future &task : tasks) {
+                EXPECT_EQ(0, skua_await(task.get(), nullptr));
+            }
+            EXPECT_EQ((std::vector{skua_current_task()}), tasks_of(nullptr));
+            return 0;
+        }));
     EXPECT_EQ(SKUA_ENOLOOP, skua_all_tasks(nullptr, nullptr, 0));
 }
 
@@ -342,8 +337,8 @@ TEST_P(ConformanceMany, N048_AllTasksFromAnyThreadDuringCreationStorms)
     EXPECT_EQ(0, run([&] {
                   std::atomic<bool> stop = false;
                   skua_loop *loop = loops().front();
-                  Future forever = spawn_on(
-                      loop, [] { return skua_sleep(SKUA_FOREVER); });
+                  Future forever =
+                      spawn_on(loop, [] { return skua_sleep(SKUA_FOREVER); });
                   std::thread watcher([&] {
                       while (!stop) {
                           const auto found = tasks_of(loop);
@@ -366,8 +361,7 @@ TEST_P(ConformanceMany, N048_AllTasksFromAnyThreadDuringCreationStorms)
                   stop = true;
                   watcher.join();
                   EXPECT_EQ(1, skua_task_cancel(forever.get()));
-                  EXPECT_EQ(SKUA_ECANCELED,
-                            skua_await(forever.get(), nullptr));
+                  EXPECT_EQ(SKUA_ECANCELED, skua_await(forever.get(), nullptr));
                   return 0;
               }));
 }
@@ -392,17 +386,16 @@ TEST_P(ConformanceMany, N047_TasksHaveNames)
                   EXPECT_STREQ("ot", name);
                   EXPECT_EQ(0, skua_await(task, nullptr));
                   skua_future_unref(task);
-                  return skua_await(spawn([] {
-                                        char own[64] = "";
+                  return skua_await(
+                      spawn([] {
+                          char own[64] = "";
 
-                                        EXPECT_LT(5, skua_task_get_name(
-                                                         skua_current_task(),
-                                                         own, sizeof(own)));
-                                        EXPECT_EQ(0, strncmp("Task-", own,
-                                                             5));
-                                        return 0;
-                                    }).get(),
-                                    nullptr);
+                          EXPECT_LT(5, skua_task_get_name(skua_current_task(),
+                                                          own, sizeof(own)));
+                          EXPECT_EQ(0, strncmp("Task-", own, 5));
+                          return 0;
+                      }).get(),
+                      nullptr);
               }));
 }
 

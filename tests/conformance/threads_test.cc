@@ -117,48 +117,45 @@ Future submit_to(Lambdas &lambdas, skua_loop *loop, Body body)
 {
     skua_future *future = nullptr;
 
-    EXPECT_EQ(0, skua_run_coroutine_threadsafe(
-                     loop, run_body, lambdas.keeper_.body(std::move(body)),
-                     &future));
+    EXPECT_EQ(
+        0, skua_run_coroutine_threadsafe(
+               loop, run_body, lambdas.keeper_.body(std::move(body)), &future));
     return Future(future);
 }
 
 TEST_P(ConformanceMany, N169_AThreadGetsValueErrorOrCancellation)
 {
-    EXPECT_EQ(0, run([&] {
-                  skua_loop *loop = loops().back();
-                  Latch latch(1);
-                  std::thread thread([&] {
-                      Future value = submit_to(*this, loop, [] {
-                          EXPECT_EQ(0, skua_sleep(100 * SKUA_US));
-                          return skua_return(as_pointer(3));
-                      });
-                      Future error = submit_to(*this, loop, [] {
-                          return skua_raise(-EIO, "remote");
-                      });
-                      Future forever = submit_to(*this, loop, [] {
-                          return skua_sleep(SKUA_FOREVER);
-                      });
+    EXPECT_EQ(
+        0, run([&] {
+            skua_loop *loop = loops().back();
+            Latch latch(1);
+            std::thread thread([&] {
+                Future value = submit_to(*this, loop, [] {
+                    EXPECT_EQ(0, skua_sleep(100 * SKUA_US));
+                    return skua_return(as_pointer(3));
+                });
+                Future error = submit_to(
+                    *this, loop, [] { return skua_raise(-EIO, "remote"); });
+                Future forever = submit_to(
+                    *this, loop, [] { return skua_sleep(SKUA_FOREVER); });
 
-                      EXPECT_EQ(3, await_int(value.get()));
-                      EXPECT_EQ(-EIO, skua_await(error.get(), nullptr));
-                      EXPECT_STREQ("remote", skua_exception_message(
-                                                 skua_current_exception()));
-                      EXPECT_EQ(-ETIMEDOUT,
-                                skua_await_until(forever.get(),
-                                                 skua_monotonic() + SKUA_MS,
-                                                 nullptr));
-                      EXPECT_EQ(1, skua_future_cancel(forever.get()));
-                      EXPECT_EQ(SKUA_ECANCELED,
-                                skua_await(forever.get(), nullptr));
-                      EXPECT_TRUE(skua_future_cancelled(forever.get()));
-                      latch.down();
-                  });
-                  const int status = latch.wait();
+                EXPECT_EQ(3, await_int(value.get()));
+                EXPECT_EQ(-EIO, skua_await(error.get(), nullptr));
+                EXPECT_STREQ("remote",
+                             skua_exception_message(skua_current_exception()));
+                EXPECT_EQ(-ETIMEDOUT, skua_await_until(
+                                          forever.get(),
+                                          skua_monotonic() + SKUA_MS, nullptr));
+                EXPECT_EQ(1, skua_future_cancel(forever.get()));
+                EXPECT_EQ(SKUA_ECANCELED, skua_await(forever.get(), nullptr));
+                EXPECT_TRUE(skua_future_cancelled(forever.get()));
+                latch.down();
+            });
+            const int status = latch.wait();
 
-                  thread.join();
-                  return status;
-              }));
+            thread.join();
+            return status;
+        }));
 }
 
 TEST_P(ConformanceMany, N169_TenThreadsAtOnce)

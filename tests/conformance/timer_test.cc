@@ -11,8 +11,8 @@ namespace conformance
 namespace
 {
 
-constexpr int64_t kDelays[] = {0, 1, 999, 1024, 50 * SKUA_US, 1 * SKUA_MS,
-                               3 * SKUA_MS + 7};
+constexpr int64_t kDelays[] = {
+    0, 1, 999, 1024, 50 * SKUA_US, 1 * SKUA_MS, 3 * SKUA_MS + 7};
 
 TEST_F(Conformance, N014_TimersNeverFireEarly)
 {
@@ -39,8 +39,7 @@ TEST_F(Conformance, N014_TimersNeverFireEarly)
 
 TEST_F(Conformance, N014_AHandleWithoutATimeHasNone)
 {
-    EXPECT_EQ(SKUA_NOT_A_TIME,
-              skua_handle_when(soon(loop_, [] {}).get()));
+    EXPECT_EQ(SKUA_NOT_A_TIME, skua_handle_when(soon(loop_, [] {}).get()));
 }
 
 TEST_P(ConformanceMany, N014_SleepsAndTimersNeverEndEarly)
@@ -172,8 +171,7 @@ TEST_F(Conformance, N019_FiveSleepsNeedAtMostTwentyIterations)
 
     ASSERT_EQ(0, skua_loop_get_stats(loop_, &before));
     EXPECT_EQ(0, run(loop_, [] {
-                  for (const double seconds :
-                       {1e-2, 1e-4, 1e-6, 1e-8, 1e-10}) {
+                  for (const double seconds : {1e-2, 1e-4, 1e-6, 1e-8, 1e-10}) {
                       EXPECT_EQ(0, skua_sleep(skua_seconds(seconds)));
                   }
                   return 0;

@@ -64,9 +64,8 @@ TEST_P(ConformanceMany, N093_AValueDespiteTheCancelIsTheResult)
                   });
                   void *value = nullptr;
 
-                  EXPECT_EQ(0,
-                            skua_wait_for(skua_awaitable_future(child.get()),
-                                          1 * SKUA_MS, &value));
+                  EXPECT_EQ(0, skua_wait_for(skua_awaitable_future(child.get()),
+                                             1 * SKUA_MS, &value));
                   EXPECT_EQ(7, as_int(value));
                   EXPECT_EQ(0, skua_task_cancelling(skua_current_task()));
                   return skua_yield();
@@ -75,31 +74,31 @@ TEST_P(ConformanceMany, N093_AValueDespiteTheCancelIsTheResult)
 
 TEST_P(ConformanceMany, N093_AnotherErrorIsTheError)
 {
-    EXPECT_EQ(0, run([&] {
-                  Future child = spawn([] {
-                      EXPECT_EQ(SKUA_ECANCELED, skua_sleep(SKUA_FOREVER));
-                      return skua_raise(-EIO, "while cancelled");
-                  });
+    EXPECT_EQ(
+        0, run([&] {
+            Future child = spawn([] {
+                EXPECT_EQ(SKUA_ECANCELED, skua_sleep(SKUA_FOREVER));
+                return skua_raise(-EIO, "while cancelled");
+            });
 
-                  EXPECT_EQ(-EIO,
-                            skua_wait_for(skua_awaitable_future(child.get()),
+            EXPECT_EQ(-EIO, skua_wait_for(skua_awaitable_future(child.get()),
                                           1 * SKUA_MS, nullptr));
-                  EXPECT_STREQ("while cancelled", skua_exception_message(
-                                                      skua_current_exception()));
-                  return skua_return(nullptr);
-              }));
+            EXPECT_STREQ("while cancelled",
+                         skua_exception_message(skua_current_exception()));
+            return skua_return(nullptr);
+        }));
 }
 
 TEST_P(ConformanceMany, N093_NoTimeLeftNeverStartsACoroutine)
 {
     EXPECT_EQ(0, run([&] {
                   for (const int64_t timeout_ns : {INT64_C(0), -SKUA_S}) {
-                      EXPECT_EQ(-ETIMEDOUT, skua_wait_for(
-                                                call([] {
-                                                    ADD_FAILURE() << "started";
-                                                    return 0;
-                                                }),
-                                                timeout_ns, nullptr));
+                      EXPECT_EQ(-ETIMEDOUT, skua_wait_for(call([] {
+                                                              ADD_FAILURE()
+                                                                  << "started";
+                                                              return 0;
+                                                          }),
+                                                          timeout_ns, nullptr));
                   }
                   return 0;
               }));
@@ -107,55 +106,52 @@ TEST_P(ConformanceMany, N093_NoTimeLeftNeverStartsACoroutine)
 
 TEST_P(ConformanceMany, N093_NoTimeLeftGivesAFinishedFuture)
 {
-    EXPECT_EQ(0, run([&] {
-                  Future done = make_future();
-                  Future failed = make_future();
-                  Future pending = make_future();
-                  void *value = nullptr;
+    EXPECT_EQ(
+        0, run([&] {
+            Future done = make_future();
+            Future failed = make_future();
+            Future pending = make_future();
+            void *value = nullptr;
 
-                  EXPECT_EQ(0,
-                            skua_future_set_result(done.get(), as_pointer(2)));
-                  EXPECT_EQ(0, skua_future_set_error(failed.get(), -EIO));
-                  EXPECT_EQ(0, skua_wait_for(skua_awaitable_future(done.get()),
-                                             0, &value));
-                  EXPECT_EQ(2, as_int(value));
-                  EXPECT_EQ(-EIO, skua_wait_for(
-                                      skua_awaitable_future(failed.get()), -1,
-                                      nullptr));
-                  EXPECT_EQ(-ETIMEDOUT,
-                            skua_wait_for(skua_awaitable_future(pending.get()),
-                                          0, nullptr));
-                  EXPECT_TRUE(skua_future_cancelled(pending.get()));
-                  return 0;
-              }));
+            EXPECT_EQ(0, skua_future_set_result(done.get(), as_pointer(2)));
+            EXPECT_EQ(0, skua_future_set_error(failed.get(), -EIO));
+            EXPECT_EQ(
+                0, skua_wait_for(skua_awaitable_future(done.get()), 0, &value));
+            EXPECT_EQ(2, as_int(value));
+            EXPECT_EQ(-EIO, skua_wait_for(skua_awaitable_future(failed.get()),
+                                          -1, nullptr));
+            EXPECT_EQ(-ETIMEDOUT,
+                      skua_wait_for(skua_awaitable_future(pending.get()), 0,
+                                    nullptr));
+            EXPECT_TRUE(skua_future_cancelled(pending.get()));
+            return 0;
+        }));
 }
 
 TEST_P(ConformanceMany, N093_InTimeGivesTheOutcome)
 {
-    EXPECT_EQ(0, run([&] {
-                  for (const int64_t timeout_ns :
-                       {3600 * SKUA_S, SKUA_FOREVER}) {
-                      void *value = nullptr;
-                      Future child = spawn([] {
-                          EXPECT_EQ(0, skua_sleep(100 * SKUA_US));
-                          return skua_return(as_pointer(4));
-                      });
+    EXPECT_EQ(
+        0, run([&] {
+            for (const int64_t timeout_ns : {3600 * SKUA_S, SKUA_FOREVER}) {
+                void *value = nullptr;
+                Future child = spawn([] {
+                    EXPECT_EQ(0, skua_sleep(100 * SKUA_US));
+                    return skua_return(as_pointer(4));
+                });
 
-                      EXPECT_EQ(0, skua_wait_for(
-                                       skua_awaitable_future(child.get()),
-                                       timeout_ns, &value));
-                      EXPECT_EQ(4, as_int(value));
-                      EXPECT_EQ(0, skua_wait_for(call([] {
-                                                     return skua_return(
-                                                         as_pointer(5));
-                                                 }),
-                                                 timeout_ns, &value));
-                      EXPECT_EQ(5, as_int(value));
-                      EXPECT_EQ(-EIO, skua_wait_for(call([] { return -EIO; }),
-                                                    timeout_ns, nullptr));
-                  }
-                  return 0;
-              }));
+                EXPECT_EQ(0, skua_wait_for(skua_awaitable_future(child.get()),
+                                           timeout_ns, &value));
+                EXPECT_EQ(4, as_int(value));
+                EXPECT_EQ(0,
+                          skua_wait_for(
+                              call([] { return skua_return(as_pointer(5)); }),
+                              timeout_ns, &value));
+                EXPECT_EQ(5, as_int(value));
+                EXPECT_EQ(-EIO, skua_wait_for(call([] { return -EIO; }),
+                                              timeout_ns, nullptr));
+            }
+            return 0;
+        }));
 }
 
 TEST_P(ConformanceMany, N093_RefusesWhatIsNoTimeOrNoAwaitable)
@@ -176,17 +172,15 @@ TEST_P(ConformanceOne, N094_OuterCancelInTheIterationOfCompletionIsKept)
     EXPECT_EQ(0, run([&] {
                   Future future = make_future();
                   Future waiter = spawn([&] {
-                      return skua_wait_for(
-                          skua_awaitable_future(future.get()), 3600 * SKUA_S,
-                          nullptr);
+                      return skua_wait_for(skua_awaitable_future(future.get()),
+                                           3600 * SKUA_S, nullptr);
                   });
 
                   EXPECT_EQ(0, skua_yield());
-                  EXPECT_EQ(0, skua_future_set_result(future.get(),
-                                                      as_pointer(6)));
+                  EXPECT_EQ(
+                      0, skua_future_set_result(future.get(), as_pointer(6)));
                   EXPECT_EQ(1, skua_task_cancel(waiter.get()));
-                  EXPECT_EQ(SKUA_ECANCELED,
-                            skua_await(waiter.get(), nullptr));
+                  EXPECT_EQ(SKUA_ECANCELED, skua_await(waiter.get(), nullptr));
                   EXPECT_EQ(6, await_int(future.get()));
                   return 0;
               }));
@@ -196,38 +190,36 @@ TEST_P(ConformanceMany, N094_OuterCancelRacingWithCompletion)
 {
     constexpr int kRounds = 200;
 
-    EXPECT_EQ(0, run([&] {
-                  for (int i = 0; i < kRounds; i++) {
-                      Future future = make_future();
-                      Latch ready(1);
-                      Future waiter = spawn([&] {
-                          int status;
+    EXPECT_EQ(
+        0, run([&] {
+            for (int i = 0; i < kRounds; i++) {
+                Future future = make_future();
+                Latch ready(1);
+                Future waiter = spawn([&] {
+                    int status;
 
-                          ready.down();
-                          status = skua_wait_for(
-                              skua_awaitable_future(future.get()),
-                              3600 * SKUA_S, nullptr);
-                          return status == SKUA_ECANCELED ? status
-                                                          : skua_yield();
-                      });
-                      Future setter;
+                    ready.down();
+                    status = skua_wait_for(skua_awaitable_future(future.get()),
+                                           3600 * SKUA_S, nullptr);
+                    return status == SKUA_ECANCELED ? status : skua_yield();
+                });
+                Future setter;
 
-                      EXPECT_EQ(0, ready.wait());
-                      setter = spawn([&] {
-                          return skua_future_set_result(future.get(),
-                                                        as_pointer(6));
-                      });
-                      const int asked = skua_task_cancel(waiter.get());
-                      const int status = skua_await(waiter.get(), nullptr);
+                EXPECT_EQ(0, ready.wait());
+                setter = spawn([&] {
+                    return skua_future_set_result(future.get(), as_pointer(6));
+                });
+                const int asked = skua_task_cancel(waiter.get());
+                const int status = skua_await(waiter.get(), nullptr);
 
-                      EXPECT_TRUE(status == 0 ||
-                                  (asked == 1 && status == SKUA_ECANCELED));
-                      if (skua_await(setter.get(), nullptr) == 0) {
-                          EXPECT_EQ(6, await_int(future.get()));
-                      }
-                  }
-                  return 0;
-              }));
+                EXPECT_TRUE(status == 0 ||
+                            (asked == 1 && status == SKUA_ECANCELED));
+                if (skua_await(setter.get(), nullptr) == 0) {
+                    EXPECT_EQ(6, await_int(future.get()));
+                }
+            }
+            return 0;
+        }));
 }
 
 TEST_P(ConformanceMany, N094_OuterCancelCancelsTheChild)
@@ -240,16 +232,14 @@ TEST_P(ConformanceMany, N094_OuterCancelCancelsTheChild)
                   });
                   Future waiter = spawn([&] {
                       ready.down();
-                      return skua_wait_for(
-                          skua_awaitable_future(child.get()), 3600 * SKUA_S,
-                          nullptr);
+                      return skua_wait_for(skua_awaitable_future(child.get()),
+                                           3600 * SKUA_S, nullptr);
                   });
 
                   EXPECT_EQ(0, ready.wait());
                   EXPECT_EQ(0, skua_sleep(1 * SKUA_MS));
                   EXPECT_EQ(1, skua_task_cancel(waiter.get()));
-                  EXPECT_EQ(SKUA_ECANCELED,
-                            skua_await(waiter.get(), nullptr));
+                  EXPECT_EQ(SKUA_ECANCELED, skua_await(waiter.get(), nullptr));
                   EXPECT_EQ(SKUA_ECANCELED, skua_await(child.get(), nullptr));
                   EXPECT_TRUE(skua_future_cancelled(child.get()));
                   return 0;
@@ -315,8 +305,8 @@ TEST_P(ConformanceMany, N089_AnExternalCancelStaysACancel)
 
                       EXPECT_EQ(0, status);
                       ready.down();
-                      status = skua_timeout_exit(&timeout,
-                                                 skua_sleep(SKUA_FOREVER));
+                      status =
+                          skua_timeout_exit(&timeout, skua_sleep(SKUA_FOREVER));
                       EXPECT_FALSE(skua_timeout_expired(&timeout));
                       return status;
                   });

@@ -7,7 +7,7 @@
  */
 #include "../switch.h"
 
-#if defined(SKUA_GENERIC_SWITCH) || \
+#if defined(SKUA_GENERIC_SWITCH) ||                                            \
     (!defined(__x86_64__) && !defined(__aarch64__))
 
 #include <stdint.h>

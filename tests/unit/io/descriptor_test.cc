@@ -17,16 +17,25 @@ class Descriptor
         record_ = skui_descriptor_new();
         skui_descriptor_prepare(record_, 3, 0);
     }
-    ~Descriptor() { skui_descriptor_free(record_); }
+    ~Descriptor()
+    {
+        skui_descriptor_free(record_);
+    }
     Descriptor(const Descriptor &) = delete;
     Descriptor &operator=(const Descriptor &) = delete;
 
-    skui_descriptor *get() const { return record_; }
+    skui_descriptor *get() const
+    {
+        return record_;
+    }
     unsigned flags() const
     {
         return static_cast<unsigned>(skui_descriptor_readiness(record_) & 0xff);
     }
-    uint32_t generation() const { return skui_descriptor_generation(record_); }
+    uint32_t generation() const
+    {
+        return skui_descriptor_generation(record_);
+    }
 
   private:
     skui_descriptor *record_;

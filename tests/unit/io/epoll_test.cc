@@ -20,8 +20,14 @@ namespace
 class Poller
 {
   public:
-    Poller() { EXPECT_EQ(skui_epoll_poller.open(nullptr, &poller_), 0); }
-    ~Poller() { skui_epoll_poller.close(poller_); }
+    Poller()
+    {
+        EXPECT_EQ(skui_epoll_poller.open(nullptr, &poller_), 0);
+    }
+    ~Poller()
+    {
+        skui_epoll_poller.close(poller_);
+    }
     Poller(const Poller &) = delete;
     Poller &operator=(const Poller &) = delete;
 
@@ -39,7 +45,10 @@ class Poller
 
         return poll(&entry, 1, 0) == 1;
     }
-    void Close() { skui_epoll_poller.close(std::exchange(poller_, nullptr)); }
+    void Close()
+    {
+        skui_epoll_poller.close(std::exchange(poller_, nullptr));
+    }
 
   private:
     skui_poller *poller_ = nullptr;
@@ -87,7 +96,10 @@ struct Registered {
     bool gone_ = false;
 };
 
-void Count(void *arg) { ++*static_cast<int *>(arg); }
+void Count(void *arg)
+{
+    ++*static_cast<int *>(arg);
+}
 
 class Loop
 {
@@ -111,7 +123,10 @@ class Loop
     {
         return loop_;
     }
-    void RunOnce() { EXPECT_EQ(skua_loop_run_once(loop_, 0), 0); }
+    void RunOnce()
+    {
+        EXPECT_EQ(skua_loop_run_once(loop_, 0), 0);
+    }
     int fds[2] = {-1, -1};
 
   private:

@@ -110,7 +110,10 @@ class NoMoreDescriptors
                                      before_.rlim_max};
         EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
     }
-    ~NoMoreDescriptors() { EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before_), 0); }
+    ~NoMoreDescriptors()
+    {
+        EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before_), 0);
+    }
     NoMoreDescriptors(const NoMoreDescriptors &) = delete;
     NoMoreDescriptors &operator=(const NoMoreDescriptors &) = delete;
 

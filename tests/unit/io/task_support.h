@@ -15,7 +15,10 @@
 
 using Body = std::function<int()>;
 
-inline int CallBody(void *arg) { return (*static_cast<Body *>(arg))(); }
+inline int CallBody(void *arg)
+{
+    return (*static_cast<Body *>(arg))();
+}
 
 // Run `body` as the main task of a runner with `loops` loops.
 inline int RunTask(unsigned loops, Body body)
@@ -72,7 +75,10 @@ class Socket
 {
   public:
     Socket() = default;
-    ~Socket() { skua_socket_unref(socket_); }
+    ~Socket()
+    {
+        skua_socket_unref(socket_);
+    }
     Socket(Socket &&other) noexcept
         : socket_(std::exchange(other.socket_, nullptr))
     {
@@ -116,8 +122,14 @@ class Listener
     {
         return socket_;
     }
-    int port() const { return port_; }
-    Socket &socket() { return socket_; }
+    int port() const
+    {
+        return port_;
+    }
+    Socket &socket()
+    {
+        return socket_;
+    }
 
   private:
     Socket socket_;
@@ -152,11 +164,17 @@ class Loops : public testing::TestWithParam<unsigned>
 {
   protected:
     // Run the body and expect it to end well.
-    void Run(Body body) { EXPECT_EQ(RunTask(GetParam(), std::move(body)), 0); }
+    void Run(Body body)
+    {
+        EXPECT_EQ(RunTask(GetParam(), std::move(body)), 0);
+    }
 };
 
 // A deadline that is worth waiting for.
-inline int64_t Soon() { return skua_monotonic() + 5 * SKUA_MS; }
+inline int64_t Soon()
+{
+    return skua_monotonic() + 5 * SKUA_MS;
+}
 
 // Receive exactly `bytes`, or up to the end of the stream.
 inline std::string RecvAll(skua_socket *socket, size_t bytes)

@@ -16,11 +16,13 @@
 
 #include "skua/errno.h"
 
-namespace {
+namespace
+{
 
 /* A coroutine that runs `body` and goes back to whoever resumed it. */
-class Coroutine {
-public:
+class Coroutine
+{
+  public:
     Coroutine(skui_stack_pool *from_pool, std::function<void()> what)
         : pool(from_pool), body(std::move(what))
     {
@@ -40,9 +42,12 @@ public:
         resumer = from;
         skui_coroutine_switch(from, &self);
     }
-    void suspend() { skui_coroutine_switch(&self, resumer); }
+    void suspend()
+    {
+        skui_coroutine_switch(&self, resumer);
+    }
 
-private:
+  private:
     static void enter(void *arg)
     {
         auto *coroutine = static_cast<Coroutine *>(arg);
@@ -59,14 +64,18 @@ private:
     skui_coroutine *resumer = nullptr;
 };
 
-class CoroutineSwitch : public testing::Test {
-protected:
+class CoroutineSwitch : public testing::Test
+{
+  protected:
     void SetUp() override
     {
         ASSERT_EQ(skui_stack_pool_init(&pool, 0), 0);
         skui_coroutine_init_thread(&main);
     }
-    void TearDown() override { skui_stack_pool_fini(&pool); }
+    void TearDown() override
+    {
+        skui_stack_pool_fini(&pool);
+    }
 
     skui_stack_pool pool{};
     skui_coroutine main{};

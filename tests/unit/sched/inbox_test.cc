@@ -9,7 +9,10 @@ namespace
 {
 
 struct Inbox {
-    Inbox() { skui_inbox_init(&inbox); }
+    Inbox()
+    {
+        skui_inbox_init(&inbox);
+    }
     skui_inbox inbox;
 };
 

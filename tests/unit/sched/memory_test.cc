@@ -21,13 +21,25 @@ constexpr std::size_t kBytes = 200;
 class MemoryObjects : public testing::Test
 {
   protected:
-    void SetUp() override { skui_object_class_init(kClass, kBytes); }
+    void SetUp() override
+    {
+        skui_object_class_init(kClass, kBytes);
+    }
 
-    void TearDown() override { skui_caches_drain(&caches_); }
+    void TearDown() override
+    {
+        skui_caches_drain(&caches_);
+    }
 
-    void *Get() { return skui_object_get_from(&caches_, kClass); }
+    void *Get()
+    {
+        return skui_object_get_from(&caches_, kClass);
+    }
 
-    void Put(void *object) { skui_object_put_to(&caches_, kClass, object); }
+    void Put(void *object)
+    {
+        skui_object_put_to(&caches_, kClass, object);
+    }
 
     struct skui_caches caches_ = {};
 };

@@ -12,7 +12,8 @@
 
 #include "sched/coroutine.h"
 
-namespace {
+namespace
+{
 
 skui_stack stack;
 skui_coroutine thread_side;
@@ -69,8 +70,8 @@ template <size_t frame_bytes> void overflow()
 
 void foreign_fault()
 {
-    void *hole = mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
+    void *hole =
+        mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     *static_cast<volatile char *>(hole) = 1;
 }

@@ -17,7 +17,10 @@ constexpr uint64_t any_ticket = UINT64_MAX;
 constexpr size_t capacity = SKUI_READY_RING_CAPACITY;
 
 struct Queue {
-    Queue() { skui_ready_init(&ready); }
+    Queue()
+    {
+        skui_ready_init(&ready);
+    }
     skui_ready ready;
 };
 

@@ -13,10 +13,12 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace
+{
 
-class Pool {
-public:
+class Pool
+{
+  public:
     explicit Pool(size_t stack_bytes = 0)
     {
         status = skui_stack_pool_init(&pool, stack_bytes);
@@ -37,7 +39,10 @@ public:
         EXPECT_EQ(skui_stack_pool_get(&pool, &stack), 0);
         return stack;
     }
-    void put(const skui_stack &stack) { skui_stack_pool_put(&pool, &stack); }
+    void put(const skui_stack &stack)
+    {
+        skui_stack_pool_put(&pool, &stack);
+    }
 
     skui_stack_pool pool{};
     int status;
@@ -220,8 +225,8 @@ TEST(StackGuardDeathTest, AFullGuardLiesBelow)
     skui_stack stack = pool.get();
 
     EXPECT_DEATH(*static_cast<volatile char *>(stack.limit - 1) = 1, "");
-    EXPECT_DEATH(*static_cast<volatile char *>(stack.limit -
-                                               SKUI_STACK_GUARD_BYTES) = 1,
-                 "");
+    EXPECT_DEATH(
+        *static_cast<volatile char *>(stack.limit - SKUI_STACK_GUARD_BYTES) = 1,
+        "");
     pool.put(stack);
 }

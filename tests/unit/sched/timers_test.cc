@@ -18,7 +18,10 @@ namespace
 constexpr int64_t second_ns = 1000000000;
 
 struct Wheel {
-    explicit Wheel(int64_t now_ns = 0) { skui_timers_init(&timers, now_ns); }
+    explicit Wheel(int64_t now_ns = 0)
+    {
+        skui_timers_init(&timers, now_ns);
+    }
 
     std::vector<skui_timer *> fire(int64_t now_ns)
     {

@@ -65,7 +65,10 @@ int increment(void *arg)
     return 0;
 }
 
-int nothing(void *) { return 0; }
+int nothing(void *)
+{
+    return 0;
+}
 
 /* Work that says it has begun and waits to be let go. */
 struct gate {

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * harness_echo.c - Skua's echo server for the programs that measure it.
+ * Threads     The loops'. A listener and an acceptor pinned to each; a task a
+ *             connection, which any loop may run.
+ */
+#include "harness_echo.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+enum { BUFFER_BYTES = 4096, BACKLOG = 16384, HOG_MS = 20 };
+
+struct server {
+    int loops;
+    int hogs;
+    int port;
+    skua_future *ended;
+    atomic_bool stopping;
+};
+
+static int echo(void *arg)
+{
+    skua_socket *connection = arg;
+    char buffer[BUFFER_BYTES];
+    ssize_t bytes = skua_sock_recv_into(connection, buffer, sizeof(buffer));
+
+    while (bytes > 0 &&
+           skua_sock_sendall(connection, buffer, (size_t)bytes) == 0) {
+        bytes = skua_sock_recv_into(connection, buffer, sizeof(buffer));
+    }
+    skua_socket_unref(connection);
+    return 0;
+}
+
+static int accept_all(void *arg)
+{
+    skua_socket *listener = arg;
+    skua_socket *connection;
+    int status = skua_sock_accept(listener, &connection);
+
+    while (status == 0) {
+        if (skua_create_task(echo, connection, NULL) < 0) {
+            skua_socket_unref(connection);
+        }
+        status = skua_sock_accept(listener, &connection);
+    }
+    skua_socket_unref(listener);
+    return status;
+}
+
+/* Runs pinned to its loop, which is where the listener is registered. */
+static int start_listener(void *arg)
+{
+    struct server *server = arg;
+    const skua_listen_options options = {
+        .host = "127.0.0.1",
+        .port = server->port,
+        .backlog = BACKLOG,
+        .reuse_port = true,
+    };
+    const skua_task_options pinned = {.pinned = true};
+    skua_socket *listener;
+    int status = skua_sock_listen(&options, &listener);
+
+    if (status < 0) {
+        return status;
+    }
+    status = skua_sock_getsockname(listener, NULL, 0, &server->port);
+    if (status == 0) {
+        status = skua_create_task_with(&pinned, accept_all, listener, NULL);
+    }
+    return status;
+}
+
+static int hog(void *arg)
+{
+    struct server *server = arg;
+    int64_t until_ns = skua_monotonic() + HOG_MS * SKUA_MS;
+
+    while (skua_monotonic() < until_ns) {
+    }
+    return atomic_load(&server->stopping)
+               ? 0
+               : skua_create_task(hog, server, NULL);
+}
+
+static void note_end(void *arg)
+{
+    struct server *server = arg;
+
+    (void)skua_loop_remove_reader(skua_get_running_loop(), STDIN_FILENO);
+    (void)skua_future_set_result(server->ended, NULL);
+}
+
+static int start_listeners(struct server *server)
+{
+    skua_task_options options = {.pinned = true};
+    int status = 0;
+
+    for (int i = 0; i < server->loops && status == 0; i++) {
+        skua_task *task;
+
+        options.loop =
+            skua_runner_get_loop(skua_get_running_runner(), (unsigned)i);
+        status = skua_create_task_with(&options, start_listener, server, &task);
+        if (status == 0) {
+            status = skua_await(task, NULL);
+            skua_future_unref(task);
+        }
+    }
+    return status;
+}
+
+static int serve(void *arg)
+{
+    struct server *server = arg;
+    int status = skua_future_new(NULL, &server->ended);
+
+    if (status == 0) {
+        status = skua_loop_add_reader(skua_get_running_loop(), STDIN_FILENO,
+                                      note_end, server);
+    }
+    if (status == 0) {
+        status = start_listeners(server);
+    }
+    for (int i = 0; i < server->hogs && status == 0; i++) {
+        status = skua_create_task(hog, server, NULL);
+    }
+    if (status == 0) {
+        printf("port %d\n", server->port);
+        (void)fflush(stdout);
+        status = skua_await(server->ended, NULL);
+    }
+    atomic_store(&server->stopping, true);
+    skua_future_unref(server->ended);
+    return status;
+}
+
+void echo_serve_if_asked(int argc, char **argv)
+{
+    static struct server server;
+    skua_runner_options options = {0};
+
+    if (argc != 4 || strcmp(argv[1], "--serve") != 0) {
+        return;
+    }
+    server.loops = (int)strtol(argv[2], NULL, 10);
+    server.hogs = (int)strtol(argv[3], NULL, 10);
+    options.loops = (unsigned)server.loops;
+    (void)harness_raise_files();
+    harness_check(skua_run_with(&options, serve, &server, NULL), "server");
+    exit(0);
+}
+
+int echo_start(struct child *child, int loops, int hogs, int core,
+               const char *trace)
+{
+    char self[] = "/proc/self/exe";
+    char path[4096];
+    char loops_text[16];
+    char hogs_text[16];
+    char serve_text[] = "--serve";
+    char *strace[] = {"strace", "-f", "-c", "-o", NULL};
+    char *argv[12] = {NULL};
+    int at = 0;
+    ssize_t length = readlink(self, path, sizeof(path) - 1);
+
+    if (length < 0) {
+        return -errno;
+    }
+    path[length] = '\0';
+    (void)snprintf(loops_text, sizeof(loops_text), "%d", loops);
+    (void)snprintf(hogs_text, sizeof(hogs_text), "%d", hogs);
+    while (trace != NULL && strace[at] != NULL) {
+        argv[at] = strace[at];
+        at++;
+    }
+    if (trace != NULL) {
+        argv[at++] = (char *)trace;
+    }
+    argv[at++] = path;
+    argv[at++] = serve_text;
+    argv[at++] = loops_text;
+    argv[at] = hogs_text;
+    return child_start(child, argv, core);
+}
