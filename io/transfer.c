@@ -46,19 +46,19 @@ static void transfer_note(skua_socket *socket, enum skui_direction direction,
 static ssize_t recv_try(skua_socket *socket, void *buffer, size_t bytes)
 {
     uint64_t seen;
-    ssize_t moved = skui_socket_begin(socket);
+    ssize_t moved = skui_socket_look(socket, SKUI_READ, &seen);
 
+    if (moved == 0) {
+        moved = skui_socket_begin(socket);
+    }
     if (moved < 0) {
         return moved;
     }
-    moved = skui_socket_look(socket, SKUI_READ, &seen);
-    if (moved == 0) {
-        do {
-            moved = recv(socket->fd, buffer, bytes, 0);
-            moved = moved < 0 ? -errno : moved;
-        } while (moved == -EINTR);
-        transfer_note(socket, SKUI_READ, moved, bytes, seen);
-    }
+    do {
+        moved = recv(socket->fd, buffer, bytes, 0);
+        moved = moved < 0 ? -errno : moved;
+    } while (moved == -EINTR);
+    transfer_note(socket, SKUI_READ, moved, bytes, seen);
     skui_socket_end(socket);
     return moved;
 }
@@ -151,23 +151,23 @@ static ssize_t send_try(skua_socket *socket, const struct iovec *buffers,
 {
     struct msghdr message = {0};
     uint64_t seen;
-    ssize_t moved = skui_socket_begin(socket);
+    ssize_t moved = skui_socket_look(socket, SKUI_WRITE, &seen);
 
+    if (moved == 0) {
+        moved = skui_socket_begin(socket);
+    }
     if (moved < 0) {
         return moved;
     }
     message.msg_iov = (struct iovec *)(uintptr_t)buffers; /* not written */
     message.msg_iovlen = count;
-    moved = skui_socket_look(socket, SKUI_WRITE, &seen);
-    if (moved == 0) {
-        do {
-            moved = count == 1 ? send(socket->fd, buffers->iov_base,
-                                      buffers->iov_len, MSG_NOSIGNAL)
-                               : sendmsg(socket->fd, &message, MSG_NOSIGNAL);
-            moved = moved < 0 ? -errno : moved;
-        } while (moved == -EINTR);
-        transfer_note(socket, SKUI_WRITE, moved, wanted, seen);
-    }
+    do {
+        moved = count == 1 ? send(socket->fd, buffers->iov_base,
+                                  buffers->iov_len, MSG_NOSIGNAL)
+                           : sendmsg(socket->fd, &message, MSG_NOSIGNAL);
+        moved = moved < 0 ? -errno : moved;
+    } while (moved == -EINTR);
+    transfer_note(socket, SKUI_WRITE, moved, wanted, seen);
     skui_socket_end(socket);
     return moved;
 }

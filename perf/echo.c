@@ -4,9 +4,9 @@
  *
  * Skua's server and raw epoll (peers/echo_epoll) take turns in processes of
  * their own, driven by the same client. With one loop the server is pinned to
- * core 0 and the client to core 1; with more, nothing is. Message rate, latency,
- * the server's CPU per message, and, where strace is installed, its system
- * calls per message.
+ * core 0 and the client to core 1; with more, nothing is. Message rate,
+ * latency, the server's CPU per message, and, where strace is installed, its
+ * system calls per message.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -36,7 +36,7 @@ static int start_server(struct echo *echo, int which, int loops,
 {
     int core = loops == 1 ? 0 : -1;
     char threads[16];
-    char *argv[] = {echo->floor, threads, NULL};
+    const char *argv[] = {echo->floor, threads, NULL};
 
     if (which == 0) {
         return echo_start(child, loops, 0, core, NULL);
@@ -59,14 +59,13 @@ static void run_once(struct echo *echo, int which, int loops,
     if (result.messages == 0) {
         harness_check(-ETIMEDOUT, "no message came back");
     }
-    harness_series_add(&series[RATE],
-                       (double)result.messages / result.seconds);
+    harness_series_add(&series[RATE], (double)result.messages / result.seconds);
     harness_series_add(&series[P50],
                        (double)histogram_percentile(echo->latency, 50) / 1e3);
     harness_series_add(&series[P99],
                        (double)histogram_percentile(echo->latency, 99) / 1e3);
-    harness_series_add(&series[CPU], (double)result.server_cpu_ns /
-                                         (double)result.messages);
+    harness_series_add(&series[CPU],
+                       (double)result.server_cpu_ns / (double)result.messages);
 }
 
 static void measure(struct echo *echo, int loops, int connections, bool spin)

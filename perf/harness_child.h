@@ -21,7 +21,7 @@ struct child {
  * @param core  where to run; below 0: anywhere
  * @return 0; a negative errno
  */
-int child_start(struct child *child, char *const *argv, int core);
+int child_start(struct child *child, const char *const *argv, int core);
 
 /** End it and wait. @return 0; -ECHILD when it failed */
 int child_stop(struct child *child);

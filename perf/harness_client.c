@@ -168,8 +168,7 @@ static int wait_and_receive(struct client *client)
         return errno == EINTR ? 0 : -errno;
     }
     for (int i = 0; i < count && status == 0; i++) {
-        status =
-            receive(client, &client->connections[events[i].data.u32]);
+        status = receive(client, &client->connections[events[i].data.u32]);
     }
     return status;
 }
@@ -217,8 +216,7 @@ static int exchange(struct client *client)
 int client_run(const struct client_plan *plan, struct client_result *result,
                struct histogram *latency)
 {
-    struct client client = {
-        .plan = plan, .result = result, .latency = latency};
+    struct client client = {.plan = plan, .result = result, .latency = latency};
     int status = 0;
     int connected = 0;
 

@@ -87,9 +87,8 @@ static int hog(void *arg)
 
     while (skua_monotonic() < until_ns) {
     }
-    return atomic_load(&server->stopping)
-               ? 0
-               : skua_create_task(hog, server, NULL);
+    return atomic_load(&server->stopping) ? 0
+                                          : skua_create_task(hog, server, NULL);
 }
 
 static void note_end(void *arg)
@@ -163,15 +162,13 @@ void echo_serve_if_asked(int argc, char **argv)
 int echo_start(struct child *child, int loops, int hogs, int core,
                const char *trace)
 {
-    char self[] = "/proc/self/exe";
     char path[4096];
     char loops_text[16];
     char hogs_text[16];
-    char serve_text[] = "--serve";
-    char *strace[] = {"strace", "-f", "-c", "-o", NULL};
-    char *argv[12] = {NULL};
-    int at = 0;
-    ssize_t length = readlink(self, path, sizeof(path) - 1);
+    const char *argv[] = {"strace", "-f",      "-c",       "-o",      trace,
+                          path,     "--serve", loops_text, hogs_text, NULL};
+    const int traced = 5; /* words that only tracing needs */
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
     if (length < 0) {
         return -errno;
@@ -179,16 +176,5 @@ int echo_start(struct child *child, int loops, int hogs, int core,
     path[length] = '\0';
     (void)snprintf(loops_text, sizeof(loops_text), "%d", loops);
     (void)snprintf(hogs_text, sizeof(hogs_text), "%d", hogs);
-    while (trace != NULL && strace[at] != NULL) {
-        argv[at] = strace[at];
-        at++;
-    }
-    if (trace != NULL) {
-        argv[at++] = (char *)trace;
-    }
-    argv[at++] = path;
-    argv[at++] = serve_text;
-    argv[at++] = loops_text;
-    argv[at] = hogs_text;
-    return child_start(child, argv, core);
+    return child_start(child, trace == NULL ? argv + traced : argv, core);
 }

@@ -13,9 +13,9 @@ enum { HTTP_HEAD_BYTES_MAX = 16 * 1024 };
 
 /** All-zero: before the first response. */
 struct http_response {
-    int status;          /* of the last complete head */
-    bool closes;         /* the server said `Connection: close` */
-    bool in_body;        /* the head was read, body_bytes are to come */
+    int status;   /* of the last complete head */
+    bool closes;  /* the server said `Connection: close` */
+    bool in_body; /* the head was read, body_bytes are to come */
     size_t body_bytes;
 };
 

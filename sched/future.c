@@ -735,6 +735,7 @@ static void await_publish(skui_claim claim, void *arg)
     state->published = true;
     if (!skui_future_register(state->future, waiter)) {
         waiter_free(waiter);
+        state->waiter = NULL; /* nobody has the claim but a timer */
         (void)skui_wake(claim, 0);
     }
 }
@@ -764,7 +765,7 @@ static int future_wait_task(struct skui_task *task, skua_future *future,
     task->awaiting = NULL;
     if (!state.published) {
         waiter_free(state.waiter);
-    } else if (reason != 0) {
+    } else if (reason != 0 && state.waiter != NULL) {
         skui_future_leave(future, state.waiter);
     }
     return skui_task_take_cancel(task) ? SKUA_ECANCELED : reason;

@@ -92,7 +92,7 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     memset(&loop->idle, 0, sizeof(loop->idle));
     memset(&loop->counters, 0, sizeof(loop->counters));
     loop->idle.spin_ns = SPIN_NS;
-    loop->idle.gap_ns = INT64_C(4) * SPIN_NS; /* no spinning before it has paid */
+    loop->idle.gap_ns = 4L * SPIN_NS; /* no spinning before it has paid */
     loop->runner = runner;
     loop->index = index;
     loop->fork_generation = skui_fork_generation();
@@ -139,7 +139,7 @@ int skui_loop_open(const struct skui_poller_ops *poller_ops, size_t stack_bytes,
     /* LP1 release: who sees the id sees the loop. */
     skui_store_release(&loop->id, id);
     /* PK1 (seq_cst): posts wake it from here on. */
-    skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_PARKED);
+    skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_OUTSIDE);
     *out_loop = loop;
     return 0;
 }
@@ -258,7 +258,7 @@ bool skui_loop_queue(skua_loop *loop, struct skui_runnable *runnable)
     skui_inbox_push(&loop->inbox, runnable);
     /* PK1 (seq_cst): looked at after the push. */
     state = skui_load_seq_cst(&loop->park_state);
-    if (state == SKUI_PARK_PARKED) {
+    if (state == SKUI_PARK_PARKED || state == SKUI_PARK_OUTSIDE) {
         skui_loop_wake(loop);
     } else if (state == SKUI_PARK_CLOSED) {
         loop_drain_inbox(loop);
@@ -502,7 +502,7 @@ void skui_loop_leave(skua_loop *loop)
         skui_idle_found(loop);
     }
     /* PK1 (seq_cst): who embeds the loop is woken through its descriptor. */
-    skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_PARKED);
+    skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_OUTSIDE);
     /* LP2 release: the next thread to run it sees what was done here. */
     skui_store_release(&loop->running, false);
 }

@@ -32,6 +32,8 @@ struct skui_executor_slot;
 enum skui_park_state {
     SKUI_PARK_AWAKE,     /* nothing: the loop will look */
     SKUI_PARK_PARKED,    /* make it AWAKE and wake the poller */
+    SKUI_PARK_OUTSIDE,   /* no thread runs it: wake its poller, who embeds it
+                            watches that */
     SKUI_PARK_SEARCHING, /* woken to steal, counted as a searcher */
     SKUI_PARK_CLOSED,    /* nobody will look: take the inbox down */
 };

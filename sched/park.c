@@ -364,18 +364,19 @@ void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
 
 void skui_loop_wake(skua_loop *loop)
 {
-    uint32_t parked = SKUI_PARK_PARKED;
+    skua_loop *self = skui_loop_self();
+    uint32_t state = SKUI_PARK_PARKED;
 
     /* PK1 (seq_cst): one write for each announced sleep. */
-    if (skui_load_seq_cst(&loop->park_state) == SKUI_PARK_PARKED &&
-        skui_cas_seq_cst(&loop->park_state, &parked,
-                         (uint32_t)SKUI_PARK_AWAKE)) {
-        skua_loop *self = skui_loop_self();
-
-        loop->poller_ops->wake(loop->poller);
-        if (self != NULL) {
-            skui_count(&self->counters.wakes_sent, 1);
-        }
+    if (skui_load_seq_cst(&loop->park_state) == SKUI_PARK_AWAKE ||
+        (!skui_cas_seq_cst(&loop->park_state, &state,
+                           (uint32_t)SKUI_PARK_AWAKE) &&
+         state != SKUI_PARK_OUTSIDE)) {
+        return;
+    }
+    loop->poller_ops->wake(loop->poller);
+    if (self != NULL) {
+        skui_count(&self->counters.wakes_sent, 1);
     }
 }
 
@@ -405,20 +406,25 @@ static bool notify_one(skua_runner *runner, skua_loop *self)
 
 void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued)
 {
-    uint32_t nobody = 0;
+    uint32_t nobody;
 
     if (self != NULL &&
-        (queued < 2 || runner->count < 2 || !runner->stealing)) {
+        (runner->count < 2 || !runner->stealing ||
+         /* relaxed: a role; a loop that takes it looks at the rings */
+         (queued < 2 && skui_load_relaxed(&runner->sentinel) != 0))) {
         return; /* the owner runs it, or the sentinel takes it */
     }
-    /* PK2, PK5 (seq_cst): looked at after the push. The searcher's place is
-     * taken on behalf of the loop that is woken. */
-    if (skui_load_seq_cst(&runner->idle) == 0 ||
-        !skui_cas_seq_cst(&runner->searching, &nobody, 1u)) {
-        return;
-    }
-    if (!notify_one(runner, self)) {
-        /* PK5 (seq_cst): nobody sleeps: who is awake will look. */
+    do {
+        nobody = 0;
+        /* PK2, PK5 (seq_cst): looked at after the push. The searcher's place
+         * is taken on behalf of the loop that is woken. */
+        if (skui_load_seq_cst(&runner->idle) == 0 ||
+            !skui_cas_seq_cst(&runner->searching, &nobody, 1u) ||
+            notify_one(runner, self)) {
+            return;
+        }
+        /* PK5 (seq_cst): nobody slept. Whoever pushed meanwhile relied on
+         * this search, so look again as every searcher does. */
         (void)skui_fetch_sub_seq_cst(&runner->searching, 1u);
-    }
+    } while (skui_inject_count(&runner->inject) > 0);
 }

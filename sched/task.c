@@ -271,8 +271,10 @@ static bool task_start(skua_loop *loop, struct skui_task *task)
 static bool task_park(skua_loop *loop, struct skui_task *task)
 {
     bool timed = task->deadline_ns != SKUA_FOREVER;
-    bool two_sources = timed && task->publish != NULL;
-    uint64_t phase = two_sources ? SKUI_WAIT_ARMED : SKUI_WAIT_PARKED;
+    /* Only its future can wake it, and that not before the claim is
+     * published: cancelling goes by way of the future as well. */
+    bool one_source = !timed && task->awaiting != NULL;
+    uint64_t phase = one_source ? SKUI_WAIT_PARKED : SKUI_WAIT_ARMED;
     uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
     skui_claim claim;
     uint64_t next;
@@ -300,7 +302,7 @@ static bool task_park(skua_loop *loop, struct skui_task *task)
     if (task->publish != NULL) {
         task->publish(claim, task->publish_arg);
     }
-    if (!two_sources) {
+    if (one_source) {
         loop->idle.watched = claim; /* the task may run elsewhere by now */
         return true;
     }
@@ -313,6 +315,7 @@ static bool task_park(skua_loop *loop, struct skui_task *task)
         }
         /* WW1 acq_rel: from here on the waker queues it. */
         if (skui_cas_acq_rel(&task->wait_word, &word, parked)) {
+            loop->idle.watched = claim;
             return true;
         }
     }
@@ -540,15 +543,24 @@ bool skui_task_take_cancel(struct skui_task *task)
     return false;
 }
 
-static void task_set_cancel(struct skui_task *task)
+/*
+ * Leave a request pending for the wait `sequence`, whose future cannot be
+ * cancelled any more, or for a task that runs. False when the task is in
+ * another wait by now: the request must go to what that waits for.
+ */
+static bool task_set_cancel(struct skui_task *task, uint64_t sequence)
 {
     uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
 
-    /* WW1 acq_rel: what the canceller did is visible to the task. */
-    while (
-        !skui_cas_acq_rel(&task->wait_word, &word, word | SKUI_WAIT_CANCEL)) {
-        skui_cpu_relax();
-    }
+    do {
+        if ((word & SKUI_WAIT_PHASE) != SKUI_WAIT_RUNNING &&
+            (word & SEQUENCE_MASK) != sequence) {
+            return false;
+        }
+        /* WW1 acq_rel: what the canceller did is visible to the task. */
+    } while (!skui_cas_acq_rel(&task->wait_word, &word,
+                               word | SKUI_WAIT_CANCEL));
+    return true;
 }
 
 /*
@@ -581,9 +593,11 @@ static void task_unhold(struct skui_task *task, bool cancel)
 
 /*
  * One step of a request along the chain of awaits. Returns true when it has
- * taken effect on `task`; else *out_future is a reference to what it awaits.
+ * taken effect on `task`; else *out_future is a reference to what it awaits in
+ * the wait *out_sequence.
  */
-static bool task_cancel_step(struct skui_task *task, skua_future **out_future)
+static bool task_cancel_step(struct skui_task *task, skua_future **out_future,
+                             uint64_t *out_sequence)
 {
     uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
 
@@ -611,8 +625,36 @@ static bool task_cancel_step(struct skui_task *task, skua_future **out_future)
         return true;
     }
     *out_future = skua_future_ref(task->awaiting);
+    *out_sequence = word & SEQUENCE_MASK;
     task_unhold(task, false);
     return false;
+}
+
+/*
+ * Deliver a request to `task` or to what it awaits. True when it has found its
+ * place; else *out_next is a reference to the task it must go on to.
+ */
+static bool task_cancel_link(struct skui_task *task, skua_future **out_next)
+{
+    skua_future *future = NULL;
+    uint64_t sequence = 0;
+
+    for (;;) {
+        if (task_cancel_step(task, &future, &sequence)) {
+            return true;
+        }
+        if (skui_future_is_task(future) && !skui_future_is_done(future)) {
+            *out_next = future;
+            return false;
+        }
+        if ((!skui_future_is_task(future) &&
+             skui_future_cancel_plain(future)) ||
+            task_set_cancel(task, sequence)) {
+            skua_future_unref(future);
+            return true;
+        }
+        skua_future_unref(future); /* the task waits for something else now */
+    }
 }
 
 int skui_task_cancel(struct skui_task *task)
@@ -628,26 +670,13 @@ int skui_task_cancel(struct skui_task *task)
         task = skui_task_of(link);
         /* relaxed: a counter */
         (void)skui_fetch_add_relaxed(&task->cancelling, 1u);
-        if (task_cancel_step(task, &next)) {
-            break;
-        }
-        if (skui_future_is_done(next)) {
-            task_set_cancel(task);
-            skua_future_unref(next);
-            break;
-        }
-        if (!skui_future_is_task(next)) {
-            if (!skui_future_cancel_plain(next)) {
-                task_set_cancel(task);
-            }
-            skua_future_unref(next);
-            break;
+        if (task_cancel_link(task, &next)) {
+            skua_future_unref(link);
+            return 1;
         }
         skua_future_unref(link);
         link = next;
     }
-    skua_future_unref(link);
-    return 1;
 }
 
 int skua_task_cancel(skua_task *task)
@@ -682,8 +711,15 @@ int skua_task_uncancel(skua_task *task)
             return 0;
         }
     } while (!skui_cas_relaxed(&self->cancelling, &count, count - 1));
-    if (count == 1) {
-        (void)skui_task_take_cancel(self);
+    if (count == 1 && skui_task_take_cancel(self) &&
+        skui_load_relaxed(&self->cancelling) > 0) { /* relaxed: a counter */
+        /* A request came in between and was taken with it: give it back. */
+        skua_future *next = NULL;
+
+        if (!task_cancel_link(self, &next)) {
+            (void)skua_future_cancel(next);
+            skua_future_unref(next);
+        }
     }
     return (int)(count - 1);
 }

@@ -66,8 +66,7 @@ static void echo_one(int fd)
     char buffer[BUFFER_BYTES];
     ssize_t bytes = recv(fd, buffer, sizeof(buffer), 0);
 
-    if (bytes <= 0 ||
-        send(fd, buffer, (size_t)bytes, MSG_NOSIGNAL) != bytes) {
+    if (bytes <= 0 || send(fd, buffer, (size_t)bytes, MSG_NOSIGNAL) != bytes) {
         (void)close(fd);
     }
 }

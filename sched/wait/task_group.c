@@ -31,6 +31,7 @@ struct group_child {
     struct group_child *prev;
     struct group *group;
     skua_task *task;
+    uint32_t cancel_round; /* the last one that cancelled it */
 };
 
 /* All guarded by the lock, but for the parent's own. */
@@ -46,6 +47,7 @@ struct group {
     uint32_t error_capacity;
     bool joining;          /* the parent waits in join */
     bool parent_cancelled; /* by the group: join takes that back */
+    uint32_t cancel_round; /* how often the children were cancelled */
     int lost_status;       /* an error that found no memory */
 };
 
@@ -82,34 +84,42 @@ static void group_note_error(struct group *group, int status,
     group->errors[group->error_count++] = exception;
 }
 
-/*
- * Cancel every child. Each is cancelled outside the lock, since that may run
- * callbacks; the list is walked anew because it may have changed.
- */
+/* References to children that this round has not cancelled yet. */
+static size_t group_next_to_cancel(struct group *group, uint32_t round,
+                                   skua_task **batch, size_t capacity)
+{
+    struct group_child *child;
+    size_t count = 0;
+
+    skui_spinlock_lock(&group->lock);
+    for (child = group->children; child != NULL && count < capacity;
+         child = child->next) {
+        if (child->cancel_round < round) {
+            child->cancel_round = round;
+            batch[count++] = skua_future_ref(child->task);
+        }
+    }
+    skui_spinlock_unlock(&group->lock);
+    return count;
+}
+
+/* Cancel every child, each outside the lock since that may run callbacks. */
 static void group_cancel_children(struct group *group)
 {
     skua_task *batch[32];
-    size_t done = 0;
+    uint32_t round;
     size_t count;
 
+    skui_spinlock_lock(&group->lock);
+    round = ++group->cancel_round;
+    skui_spinlock_unlock(&group->lock);
     do {
-        const struct group_child *child;
-        size_t index = 0;
-
-        count = 0;
-        skui_spinlock_lock(&group->lock);
-        for (child = group->children; child != NULL; child = child->next) {
-            if (index++ >= done && count < 32) {
-                batch[count++] = skua_future_ref(child->task);
-            }
-        }
-        skui_spinlock_unlock(&group->lock);
-        done += count;
+        count = group_next_to_cancel(group, round, batch, 32);
         for (size_t i = 0; i < count; i++) {
             (void)skua_task_cancel(batch[i]);
             skua_future_unref(batch[i]);
         }
-    } while (count == 32);
+    } while (count > 0);
 }
 
 static void child_unlink(struct group *group, struct group_child *child)
@@ -222,6 +232,7 @@ int skua_task_group_create_task(skua_task_group *task_group, skua_task_fn *fn,
     }
     child->group = group_of(task_group);
     child->prev = NULL;
+    child->cancel_round = 0;
     status =
         skui_task_create_observed(fn, arg, child_done, child, &child->task);
     if (status == 0) {

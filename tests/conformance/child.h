@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 /** In a child: give up with a line on standard error unless `condition`. */
-#define CHILD_REQUIRE(condition)                                     \
-    do {                                                             \
-        if (!(condition)) {                                          \
-            (void)dprintf(2, "%s:%d: child: not so: %s\n", __FILE__, \
-                          __LINE__, #condition);                     \
-            return 1;                                                \
-        }                                                            \
+#define CHILD_REQUIRE(condition)                                               \
+    do {                                                                       \
+        if (!(condition)) {                                                    \
+            (void)dprintf(2, "%s:%d: child: not so: %s\n", __FILE__, __LINE__, \
+                          #condition);                                         \
+            return 1;                                                          \
+        }                                                                      \
     } while (0)
 
 namespace conformance

@@ -62,8 +62,8 @@ int check_loop(const Inherited &parent)
     CHILD_REQUIRE(skua_loop_create_future(loop, &out) == SKUA_EFORKED);
     CHILD_REQUIRE(skua_loop_create_task(loop, nothing, nullptr, &out) ==
                   SKUA_EFORKED);
-    CHILD_REQUIRE(skua_run_coroutine_threadsafe(loop, nothing, nullptr,
-                                                &out) == SKUA_EFORKED);
+    CHILD_REQUIRE(skua_run_coroutine_threadsafe(loop, nothing, nullptr, &out) ==
+                  SKUA_EFORKED);
     CHILD_REQUIRE(skua_loop_run_in_executor(loop, nullptr, nothing, nullptr,
                                             &out) == SKUA_EFORKED);
     CHILD_REQUIRE(skua_loop_set_default_executor(loop, parent.executor) ==
@@ -82,7 +82,7 @@ int check_loop(const Inherited &parent)
 int check_loop_settings(const Inherited &parent)
 {
     skua_loop *loop = parent.loop;
-    const skua_exception_context context = {"x", -EIO, nullptr,
+    const skua_exception_context context = {"x",     -EIO,    nullptr,
                                             nullptr, nullptr, nullptr};
     skua_loop_stats stats = {};
 
@@ -100,23 +100,21 @@ int check_future(const Inherited &parent)
     for (skua_future *future : {parent.future, parent.task}) {
         skua_exception *exception = nullptr;
 
-        CHILD_REQUIRE(skua_future_set_result(future, nullptr) ==
-                      SKUA_EFORKED);
+        CHILD_REQUIRE(skua_future_set_result(future, nullptr) == SKUA_EFORKED);
         CHILD_REQUIRE(skua_future_set_error(future, -EIO) == SKUA_EFORKED);
         CHILD_REQUIRE(skua_future_cancel(future) == SKUA_EFORKED);
         CHILD_REQUIRE(skua_future_result(future, nullptr) == SKUA_EFORKED);
         CHILD_REQUIRE(skua_future_exception(future, &exception) ==
                       SKUA_EFORKED);
-        CHILD_REQUIRE(skua_future_add_done_callback(
-                          future, never_done, nullptr) == SKUA_EFORKED);
+        CHILD_REQUIRE(skua_future_add_done_callback(future, never_done,
+                                                    nullptr) == SKUA_EFORKED);
         CHILD_REQUIRE(skua_future_remove_done_callback(
                           future, never_done, nullptr) == SKUA_EFORKED);
         CHILD_REQUIRE(skua_await(future, nullptr) == SKUA_EFORKED);
         CHILD_REQUIRE(skua_await_until(future, 0, nullptr) == SKUA_EFORKED);
     }
     CHILD_REQUIRE(skua_task_cancel(parent.task) == SKUA_EFORKED);
-    CHILD_REQUIRE(skua_create_task(nothing, nullptr, nullptr) ==
-                  SKUA_ENOLOOP);
+    CHILD_REQUIRE(skua_create_task(nothing, nullptr, nullptr) == SKUA_ENOLOOP);
     CHILD_REQUIRE(skua_sleep(1) == SKUA_ENOLOOP);
     CHILD_REQUIRE(skua_yield() == SKUA_ENOLOOP);
     return 0;
@@ -167,8 +165,8 @@ int own_main(void *arg)
         skua_future_unref(task);
     }
     CHILD_REQUIRE(skua_sleep(100 * SKUA_US) == 0);
-    CHILD_REQUIRE(skua_loop_run_in_executor(loop, nullptr, add_in_a_thread,
-                                            sum, &work) == 0);
+    CHILD_REQUIRE(skua_loop_run_in_executor(loop, nullptr, add_in_a_thread, sum,
+                                            &work) == 0);
     CHILD_REQUIRE(skua_await(work, nullptr) == 0);
     skua_future_unref(work);
     return 0;
@@ -195,39 +193,38 @@ int interrupt_myself(void *)
 
 class ConformanceFork : public Harness
 {
-protected:
+  protected:
     /** Run `child` in a child forked by the main task. */
     void fork_and(const std::function<int(const Inherited &)> &child)
     {
-        EXPECT_EQ(0, run([&] {
-                      skua_executor *executor = nullptr;
-                      skua_socket *listener = nullptr;
-                      Pipe pipe;
-                      Future future = make_future();
-                      Future task =
-                          spawn([] { return skua_sleep(SKUA_FOREVER); });
+        EXPECT_EQ(
+            0, run([&] {
+                skua_executor *executor = nullptr;
+                skua_socket *listener = nullptr;
+                Pipe pipe;
+                Future future = make_future();
+                Future task = spawn([] { return skua_sleep(SKUA_FOREVER); });
 
-                      EXPECT_EQ(0, skua_thread_pool_executor_new(nullptr,
-                                                                 &executor));
-                      EXPECT_EQ(0, skua_sock_listen(nullptr, &listener));
-                      EXPECT_EQ(0, skua_yield());
-                      const Inherited inherited = {skua_get_running_loop(),
-                                                   skua_get_running_runner(),
-                                                   future.get(),
-                                                   task.get(),
-                                                   executor,
-                                                   listener,
-                                                   pipe.reader()};
+                EXPECT_EQ(0, skua_thread_pool_executor_new(nullptr, &executor));
+                EXPECT_EQ(0, skua_sock_listen(nullptr, &listener));
+                EXPECT_EQ(0, skua_yield());
+                const Inherited inherited = {skua_get_running_loop(),
+                                             skua_get_running_runner(),
+                                             future.get(),
+                                             task.get(),
+                                             executor,
+                                             listener,
+                                             pipe.reader()};
 
-                      EXPECT_EQ(0, wait_for_child(start_child(
-                                       [&] { return child(inherited); })));
-                      EXPECT_EQ(0, skua_task_cancelling(skua_current_task()));
-                      EXPECT_FALSE(skua_future_done(future.get()));
-                      EXPECT_EQ(0, skua_sleep(SKUA_MS));
-                      skua_socket_unref(listener);
-                      skua_executor_unref(executor);
-                      return 0;
-                  }));
+                EXPECT_EQ(0, wait_for_child(start_child(
+                                 [&] { return child(inherited); })));
+                EXPECT_EQ(0, skua_task_cancelling(skua_current_task()));
+                EXPECT_FALSE(skua_future_done(future.get()));
+                EXPECT_EQ(0, skua_sleep(SKUA_MS));
+                skua_socket_unref(listener);
+                skua_executor_unref(executor);
+                return 0;
+            }));
     }
 };
 
@@ -277,8 +274,8 @@ TEST_P(ConformanceFork, N155_AChildMayRunItsOwnLoop)
 
         CHILD_REQUIRE(skua_loop_new(nullptr, &loop) == 0);
         CHILD_REQUIRE(skua_loop_run_until_complete(
-                          loop, skua_awaitable_call(own_main, &sum),
-                          nullptr) == 0);
+                          loop, skua_awaitable_call(own_main, &sum), nullptr) ==
+                      0);
         CHILD_REQUIRE(sum == 9);
         CHILD_REQUIRE(skua_loop_close(loop) == 0);
         skua_loop_unref(loop);
@@ -289,8 +286,7 @@ TEST_P(ConformanceFork, N155_AChildMayRunItsOwnLoop)
 TEST_P(ConformanceFork, N155_AChildOfAFinishedProgramMayRun)
 {
     EXPECT_EQ(0, run_own_runner(GetParam()));
-    EXPECT_EQ(0, wait_for_child(
-                     start_child([] { return run_own_runner(2); })));
+    EXPECT_EQ(0, wait_for_child(start_child([] { return run_own_runner(2); })));
     EXPECT_EQ(0, run_own_runner(GetParam()));
 }
 

@@ -9,6 +9,17 @@
 #include "skua/errno.h"
 #include "support.h"
 
+/* Sanitizers: an absurd allocation gives NULL, as it does without them. */
+extern "C" const char *__asan_default_options()
+{
+    return "allocator_may_return_null=1";
+}
+
+extern "C" const char *__tsan_default_options()
+{
+    return "allocator_may_return_null=1";
+}
+
 namespace conformance
 {
 namespace
@@ -67,15 +78,14 @@ TEST(MisuseNull, LoopCallbacks)
 {
     Loop loop;
 
-    for (skua_loop *each : {static_cast<skua_loop *>(nullptr),
-                            static_cast<skua_loop *>(loop)}) {
+    for (skua_loop *each :
+         {static_cast<skua_loop *>(nullptr), static_cast<skua_loop *>(loop)}) {
         skua_callback_fn *fn = each == nullptr ? never : nullptr;
 
         EXPECT_EQ(-EINVAL, skua_loop_call_soon(each, fn, nullptr, nullptr));
         EXPECT_EQ(-EINVAL,
                   skua_loop_call_soon_threadsafe(each, fn, nullptr, nullptr));
-        EXPECT_EQ(-EINVAL,
-                  skua_loop_call_later(each, 0, fn, nullptr, nullptr));
+        EXPECT_EQ(-EINVAL, skua_loop_call_later(each, 0, fn, nullptr, nullptr));
         EXPECT_EQ(-EINVAL, skua_loop_call_at(each, 0, fn, nullptr, nullptr));
         EXPECT_EQ(-EINVAL, skua_loop_add_reader(each, 0, fn, nullptr));
         EXPECT_EQ(-EINVAL, skua_loop_add_writer(each, 0, fn, nullptr));
@@ -148,17 +158,16 @@ TEST(MisuseNull, Future)
               skua_future_add_done_callback(future.get(), nullptr, nullptr));
     EXPECT_EQ(-EINVAL,
               skua_future_remove_done_callback(nullptr, never_done, nullptr));
-    EXPECT_GE(0, skua_future_remove_done_callback(future.get(), nullptr,
-                                                  nullptr));
+    EXPECT_GE(0,
+              skua_future_remove_done_callback(future.get(), nullptr, nullptr));
     EXPECT_EQ(nullptr, skua_future_get_loop(nullptr));
     EXPECT_EQ(nullptr, skua_future_get_loop(future.get()));
     EXPECT_EQ(-EINVAL, skua_await(nullptr, nullptr));
     EXPECT_EQ(-EINVAL, skua_await_until(nullptr, 0, nullptr));
+    EXPECT_EQ(-EINVAL, skua_ensure_future(nullptr, skua_awaitable{}, nullptr));
     EXPECT_EQ(-EINVAL,
-              skua_ensure_future(nullptr, skua_awaitable{}, nullptr));
-    EXPECT_EQ(-EINVAL,
-              skua_ensure_future(nullptr,
-                                 skua_awaitable_future(future.get()), nullptr));
+              skua_ensure_future(nullptr, skua_awaitable_future(future.get()),
+                                 nullptr));
 }
 
 TEST(MisuseNull, Task)
@@ -280,8 +289,7 @@ int null_sockets(void *)
     EXPECT_EQ(-EINVAL, skua_sock_send(nullptr, &byte, 1));
     EXPECT_EQ(-EINVAL, skua_sock_send_until(nullptr, &byte, 1, 0));
     EXPECT_EQ(-EINVAL, skua_sock_sendall(nullptr, &byte, 1));
-    EXPECT_EQ(-EINVAL,
-              skua_sock_sendall_until(nullptr, &byte, 1, 0, nullptr));
+    EXPECT_EQ(-EINVAL, skua_sock_sendall_until(nullptr, &byte, 1, 0, nullptr));
     EXPECT_EQ(-EINVAL, skua_sock_sendmsg(nullptr, buffers, 1));
     EXPECT_EQ(-EINVAL, skua_sock_sendmsg_until(nullptr, buffers, 1, 0));
     EXPECT_EQ(-EINVAL, skua_sock_sendmsg_all(nullptr, buffers, 1));
@@ -332,8 +340,8 @@ TEST(MisuseState, OutsideALoop)
     EXPECT_EQ(SKUA_ENOLOOP, skua_sock_listen(nullptr, &socket));
     EXPECT_EQ(SKUA_ENOLOOP, skua_sock_connect(nullptr, 1, &socket));
     EXPECT_EQ(SKUA_ENOLOOP, skua_socket_new(0, &socket));
-    EXPECT_EQ(SKUA_ENOLOOP, skua_future_add_done_callback(
-                                future.get(), never_done, nullptr));
+    EXPECT_EQ(SKUA_ENOLOOP,
+              skua_future_add_done_callback(future.get(), never_done, nullptr));
     EXPECT_EQ(nullptr, out);
     EXPECT_EQ(nullptr, socket);
 }
@@ -351,16 +359,16 @@ TEST(MisuseState, InACallback)
         skua_timeout timeout = {};
 
         EXPECT_EQ(-EDEADLK, skua_await(future.get(), nullptr));
-        EXPECT_EQ(-EDEADLK, skua_await_until(future.get(), SKUA_FOREVER,
-                                             nullptr));
+        EXPECT_EQ(-EDEADLK,
+                  skua_await_until(future.get(), SKUA_FOREVER, nullptr));
         EXPECT_EQ(0, skua_await(done.get(), nullptr));
         EXPECT_EQ(SKUA_ENOLOOP, skua_sleep(0));
         EXPECT_EQ(SKUA_ENOLOOP, skua_yield());
         EXPECT_EQ(SKUA_ENOLOOP, skua_task_group_join(&group));
         EXPECT_EQ(SKUA_ENOLOOP, skua_timeout_enter(&timeout, 5));
-        EXPECT_EQ(SKUA_ENOLOOP,
-                  skua_wait_for(skua_awaitable_future(future.get()), 5,
-                                nullptr));
+        EXPECT_EQ(
+            SKUA_ENOLOOP,
+            skua_wait_for(skua_awaitable_future(future.get()), 5, nullptr));
     });
     EXPECT_EQ(0, skua_loop_run_once(loop, 0));
 }
@@ -422,8 +430,8 @@ int misuse_groups(void *)
 
     EXPECT_EQ(-EINVAL, skua_task_group_create_task(&group, nullptr, nullptr));
     EXPECT_EQ(0, skua_task_group_create_task(&group, nothing, nullptr));
-    Future other = lambdas.spawn(
-        [of_parent] { return skua_task_group_join(of_parent); });
+    Future other =
+        lambdas.spawn([of_parent] { return skua_task_group_join(of_parent); });
     EXPECT_EQ(-EPERM, skua_await(other.get(), nullptr));
     EXPECT_EQ(0, skua_task_group_join(&group));
     EXPECT_EQ(SKUA_EINVALSTATE, skua_task_group_join(&group));
@@ -446,8 +454,8 @@ TEST(MisuseState, ClosedRunnerLoopsAndExecutors)
         future = make_future(loop);
     }
     EXPECT_EQ(nullptr, skua_future_get_loop(future.get()));
-    EXPECT_EQ(SKUA_ENOLOOP, skua_future_add_done_callback(
-                                future.get(), never_done, nullptr));
+    EXPECT_EQ(SKUA_ENOLOOP,
+              skua_future_add_done_callback(future.get(), never_done, nullptr));
     EXPECT_EQ(0, skua_future_set_result(future.get(), nullptr));
     EXPECT_EQ(0, skua_await(future.get(), nullptr));
 }
@@ -562,8 +570,8 @@ TEST(MisuseSizes, Times)
 
     EXPECT_EQ(-EINVAL, skua_loop_call_later(loop, SKUA_NOT_A_TIME, never,
                                             nullptr, nullptr));
-    EXPECT_EQ(-EINVAL, skua_loop_call_at(loop, SKUA_NOT_A_TIME, never,
-                                         nullptr, nullptr));
+    EXPECT_EQ(-EINVAL, skua_loop_call_at(loop, SKUA_NOT_A_TIME, never, nullptr,
+                                         nullptr));
     EXPECT_EQ(-EINVAL, skua_loop_run_once(loop, SKUA_NOT_A_TIME));
     EXPECT_EQ(-EINVAL,
               skua_await_until(future.get(), SKUA_NOT_A_TIME, nullptr));
@@ -591,9 +599,8 @@ int times_in_a_task(void *)
     EXPECT_EQ(0, skua_timeout_enter(&timeout, SKUA_FOREVER - 1));
     EXPECT_EQ(-EINVAL, skua_timeout_reschedule(&timeout, SKUA_NOT_A_TIME));
     EXPECT_EQ(0, skua_timeout_exit(&timeout, 0));
-    EXPECT_EQ(-EINVAL,
-              skua_wait_for(skua_awaitable_future(future.get()),
-                            SKUA_NOT_A_TIME, nullptr));
+    EXPECT_EQ(-EINVAL, skua_wait_for(skua_awaitable_future(future.get()),
+                                     SKUA_NOT_A_TIME, nullptr));
     EXPECT_EQ(0, skua_sock_listen(nullptr, &listener));
     EXPECT_EQ(-EINVAL,
               skua_sock_accept_until(listener, SKUA_NOT_A_TIME, &made));
@@ -620,8 +627,7 @@ TEST(MisuseSizes, Descriptors)
     FILE *file = tmpfile();
 
     ASSERT_NE(nullptr, file);
-    EXPECT_EQ(-EPERM,
-              skua_loop_add_reader(loop, fileno(file), never, nullptr));
+    EXPECT_EQ(-EPERM, skua_loop_add_reader(loop, fileno(file), never, nullptr));
     EXPECT_EQ(0, fclose(file));
 }
 
@@ -654,8 +660,8 @@ int misuse_sockets(void *)
     EXPECT_EQ(-EINVAL, skua_sock_recv_into(listener, &byte, 0));
     EXPECT_EQ(-EINVAL, skua_sock_sendall(listener, nullptr, 1));
     EXPECT_EQ(-EINVAL, skua_sock_sendmsg(listener, nullptr, 1));
-    EXPECT_GT(0, skua_sock_recv_into(listener, &byte, 1));
-    EXPECT_GT(0, skua_sock_sendall(listener, &byte, 1));
+    EXPECT_GT(0, skua_sock_recv_into_until(listener, &byte, 1, 0));
+    EXPECT_GT(0, skua_sock_sendall_until(listener, &byte, 1, 0, nullptr));
     EXPECT_EQ(-ENOTCONN, skua_sock_getpeername(listener, nullptr, 0, nullptr));
     EXPECT_EQ(-ENOSPC, skua_sock_getsockname(listener, &byte, 1, nullptr));
     EXPECT_EQ(0, skua_sock_close(listener));
@@ -681,22 +687,20 @@ TEST(MisuseSizes, SendsThatOverflow)
     Loop loop;
 
     EXPECT_EQ(0, lambdas.run(loop, [] {
-                  int ends[2] = {-1, -1};
-                  skua_socket *socket = nullptr;
-                  char byte = 0;
-                  const iovec huge[2] = {{&byte, SIZE_MAX - 1},
-                                         {&byte, SIZE_MAX - 1}};
+        int ends[2] = {-1, -1};
+        skua_socket *socket = nullptr;
+        char byte = 0;
+        const iovec huge[2] = {{&byte, SIZE_MAX - 1}, {&byte, SIZE_MAX - 1}};
 
-                  EXPECT_EQ(0,
-                            socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
-                  EXPECT_EQ(0, skua_socket_new(ends[0], &socket));
-                  EXPECT_EQ(-EINVAL, skua_sock_sendmsg_all(socket, huge, 2));
-                  EXPECT_EQ(0, skua_sock_sendmsg_all(socket, nullptr, 0));
-                  EXPECT_EQ(0, skua_sock_sendall(socket, nullptr, 0));
-                  skua_socket_unref(socket);
-                  EXPECT_EQ(0, close(ends[1]));
-                  return 0;
-              }));
+        EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+        EXPECT_EQ(0, skua_socket_new(ends[0], &socket));
+        EXPECT_EQ(-EINVAL, skua_sock_sendmsg_all(socket, huge, 2));
+        EXPECT_EQ(0, skua_sock_sendmsg_all(socket, nullptr, 0));
+        EXPECT_EQ(0, skua_sock_sendall(socket, nullptr, 0));
+        skua_socket_unref(socket);
+        EXPECT_EQ(0, close(ends[1]));
+        return 0;
+    }));
 }
 
 } // namespace

@@ -38,8 +38,7 @@ template <size_t kBytes> int main_task(void *)
     skua_task *task = nullptr;
 
     options.name = "too-deep";
-    if (skua_create_task_with(&options, overflow<kBytes>, nullptr, &task) <
-        0) {
+    if (skua_create_task_with(&options, overflow<kBytes>, nullptr, &task) < 0) {
         return -1;
     }
     return skua_await(task, nullptr);
@@ -58,7 +57,7 @@ constexpr char kMessage[] =
 
 class ConformanceOverflow : public testing::TestWithParam<unsigned>
 {
-protected:
+  protected:
     void SetUp() override
     {
         GTEST_FLAG_SET(death_test_style, "threadsafe");
@@ -69,8 +68,8 @@ using ConformanceOverflowDeathTest = ConformanceOverflow;
 
 TEST_P(ConformanceOverflowDeathTest, SmallFramesNameTheTaskAndItsStack)
 {
-    EXPECT_EXIT(run_overflow<64>(GetParam()),
-                testing::KilledBySignal(SIGSEGV), kMessage);
+    EXPECT_EXIT(run_overflow<64>(GetParam()), testing::KilledBySignal(SIGSEGV),
+                kMessage);
 }
 
 TEST_P(ConformanceOverflowDeathTest, PageSizedFramesDoNotStepOverTheGuard)

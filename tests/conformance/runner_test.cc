@@ -99,8 +99,7 @@ TEST_P(ConformanceMany, N024_RunGivesTheResultOfMain)
 {
     void *value = nullptr;
 
-    EXPECT_EQ(0,
-              run([] { return skua_return(as_pointer(8)); }, &value));
+    EXPECT_EQ(0, run([] { return skua_return(as_pointer(8)); }, &value));
     EXPECT_EQ(8, as_int(value));
     EXPECT_EQ(4, run([] { return 4; }));
     EXPECT_EQ(-EIO, run([] { return skua_raise(-EIO, "main failed"); }));
@@ -145,9 +144,8 @@ TEST_P(ConformanceMany, N024_WorkMovesWhileLoopZeroRestsBetweenRuns)
 
     for (int i = 0; i < 50; i++) {
         EXPECT_EQ(0, skua_runner_run(runner, run_body, main, nullptr));
-        Future task = spawn_on(skua_runner_get_loop(runner, 1), [] {
-            return skua_return(as_pointer(6));
-        });
+        Future task = spawn_on(skua_runner_get_loop(runner, 1),
+                               [] { return skua_return(as_pointer(6)); });
 
         EXPECT_EQ(6, await_int(task.get()));
     }

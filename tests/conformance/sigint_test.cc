@@ -13,15 +13,15 @@ namespace
 class ConformanceSigint : public testing::TestWithParam<unsigned>,
                           public Lambdas
 {
-protected:
+  protected:
     int run(Body body, bool no_sigint = false)
     {
         skua_runner_options options = {};
 
         options.loops = GetParam();
         options.no_sigint = no_sigint;
-        return skua_run_with(&options, run_body,
-                             keeper_.body(std::move(body)), nullptr);
+        return skua_run_with(&options, run_body, keeper_.body(std::move(body)),
+                             nullptr);
     }
 };
 

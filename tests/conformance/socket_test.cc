@@ -61,8 +61,7 @@ TEST_P(ConformanceMany, N066_ACancelledAcceptLeavesTheListenerUsable)
                           skua_socket *made = nullptr;
 
                           ready.down();
-                          return skua_sock_accept(listener.socket.get(),
-                                                  &made);
+                          return skua_sock_accept(listener.socket.get(), &made);
                       });
 
                       EXPECT_EQ(0, ready.wait());
@@ -88,53 +87,50 @@ int receive_byte(skua_socket *socket)
 
 TEST_P(ConformanceMany, N066_ACancelledReceiveLeavesTheSocketUsable)
 {
-    EXPECT_EQ(0, run([&] {
-                  const Listener listener = listen_here();
-                  const Socket client = connect_to(listener.port);
-                  const Socket server = accept_from(listener);
+    EXPECT_EQ(
+        0, run([&] {
+            const Listener listener = listen_here();
+            const Socket client = connect_to(listener.port);
+            const Socket server = accept_from(listener);
 
-                  for (char i = 1; i <= 5; i++) {
-                      Latch ready(1);
-                      Future receiver = spawn([&] {
-                          ready.down();
-                          return receive_byte(server.get());
-                      });
+            for (char i = 1; i <= 5; i++) {
+                Latch ready(1);
+                Future receiver = spawn([&] {
+                    ready.down();
+                    return receive_byte(server.get());
+                });
 
-                      EXPECT_EQ(0, ready.wait());
-                      EXPECT_EQ(0, i % 2 == 0 ? skua_sleep(SKUA_MS)
-                                              : skua_yield());
-                      EXPECT_EQ(1, skua_task_cancel(receiver.get()));
-                      EXPECT_EQ(SKUA_ECANCELED,
-                                skua_await(receiver.get(), nullptr));
-                      EXPECT_EQ(0, skua_sock_sendall(client.get(), &i, 1));
-                      EXPECT_EQ(i, receive_byte(server.get()));
-                  }
-                  return 0;
-              }));
+                EXPECT_EQ(0, ready.wait());
+                EXPECT_EQ(0, i % 2 == 0 ? skua_sleep(SKUA_MS) : skua_yield());
+                EXPECT_EQ(1, skua_task_cancel(receiver.get()));
+                EXPECT_EQ(SKUA_ECANCELED, skua_await(receiver.get(), nullptr));
+                EXPECT_EQ(0, skua_sock_sendall(client.get(), &i, 1));
+                EXPECT_EQ(i, receive_byte(server.get()));
+            }
+            return 0;
+        }));
 }
 
 TEST_P(ConformanceMany, N066_ATimedOutReceiveLeavesTheSocketUsable)
 {
-    EXPECT_EQ(0, run([&] {
-                  const Listener listener = listen_here();
-                  const Socket client = connect_to(listener.port);
-                  const Socket server = accept_from(listener);
-                  char byte = 7;
+    EXPECT_EQ(
+        0, run([&] {
+            const Listener listener = listen_here();
+            const Socket client = connect_to(listener.port);
+            const Socket server = accept_from(listener);
+            char byte = 7;
 
-                  EXPECT_EQ(-ETIMEDOUT,
-                            skua_sock_recv_into_until(
-                                server.get(), &byte, 1,
-                                skua_monotonic() + SKUA_MS));
-                  EXPECT_EQ(-ETIMEDOUT,
-                            skua_wait_for(call([&] {
-                                              return receive_byte(
-                                                  server.get());
-                                          }),
-                                          SKUA_MS, nullptr));
-                  EXPECT_EQ(0, skua_sock_sendall(client.get(), &byte, 1));
-                  EXPECT_EQ(7, receive_byte(server.get()));
-                  return 0;
-              }));
+            EXPECT_EQ(-ETIMEDOUT,
+                      skua_sock_recv_into_until(server.get(), &byte, 1,
+                                                skua_monotonic() + SKUA_MS));
+            EXPECT_EQ(
+                -ETIMEDOUT,
+                skua_wait_for(call([&] { return receive_byte(server.get()); }),
+                              SKUA_MS, nullptr));
+            EXPECT_EQ(0, skua_sock_sendall(client.get(), &byte, 1));
+            EXPECT_EQ(7, receive_byte(server.get()));
+            return 0;
+        }));
 }
 
 /* --- 143 --- */
@@ -142,7 +138,7 @@ TEST_P(ConformanceMany, N066_ATimedOutReceiveLeavesTheSocketUsable)
 /** Lowers the limit of open files and fills it up; undone at the end. */
 class NoDescriptors
 {
-public:
+  public:
     NoDescriptors()
     {
         rlimit lowered = {};
@@ -178,7 +174,7 @@ public:
         EXPECT_EQ(0, setrlimit(RLIMIT_NOFILE, &before_));
     }
 
-private:
+  private:
     rlimit before_ = {};
     std::vector<int> fds_;
 };
@@ -236,15 +232,14 @@ TEST_P(ConformanceMany, N143_ThePauseCanBeCancelled)
                   EXPECT_EQ(1, skua_task_cancel(acceptor.get()));
                   EXPECT_EQ(SKUA_ECANCELED,
                             skua_await(acceptor.get(), nullptr));
-                  EXPECT_EQ(-ETIMEDOUT, skua_wait_for(call([&] {
-                                                          skua_socket *made;
+                  EXPECT_EQ(-ETIMEDOUT,
+                            skua_wait_for(call([&] {
+                                              skua_socket *made;
 
-                                                          return skua_sock_accept(
-                                                              listener.socket
-                                                                  .get(),
-                                                              &made);
-                                                      }),
-                                                      SKUA_MS, nullptr));
+                                              return skua_sock_accept(
+                                                  listener.socket.get(), &made);
+                                          }),
+                                          SKUA_MS, nullptr));
                   none.release();
                   EXPECT_NE(nullptr, accept_from(listener).get());
                   return 0;

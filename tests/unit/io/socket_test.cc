@@ -2,8 +2,11 @@
 // The socket object: closing, wrapping, misuse.
 #include "task_support.h"
 
+#include <thread>
+
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace
@@ -66,6 +69,58 @@ TEST_P(SocketClose, LeavesTheNextUserOfTheNumberAlone)
         }
         return 0;
     });
+}
+
+TEST_P(SocketClose, FromAPlainThreadWakesTheReader)
+{
+    Run([] {
+        Pair pair;
+        char byte;
+        Task reader([&] {
+            return static_cast<int>(skua_sock_recv_into(pair.client, &byte, 1));
+        });
+
+        LetOthersRun();
+        std::thread closer([&] {
+            EXPECT_EQ(skua_sock_recv_into(pair.client, &byte, 1), SKUA_ENOLOOP);
+            EXPECT_EQ(skua_sock_close(pair.client), 0);
+        });
+        EXPECT_EQ(reader.Await(), -EBADF);
+        closer.join();
+        return 0;
+    });
+}
+
+TEST(SocketForked, ChildIsRefusedAndLeavesTheParentAlone)
+{
+    EXPECT_EQ(RunTask(1,
+                      [] {
+                          Pair pair;
+                          char byte = 0;
+                          int status = -1;
+                          pid_t child = fork();
+
+                          if (child == 0) {
+                              bool refused =
+                                  skua_sock_recv_into(pair.server, &byte, 1) ==
+                                      SKUA_EFORKED &&
+                                  skua_sock_shutdown(pair.server, SHUT_RDWR) ==
+                                      SKUA_EFORKED;
+                              bool closed = skua_sock_close(pair.server) == 0;
+                              _exit(refused && closed ? 0 : 1);
+                          }
+                          EXPECT_EQ(waitpid(child, &status, 0), child);
+                          EXPECT_EQ(status, 0);
+                          Task reader([&] {
+                              return static_cast<int>(
+                                  skua_sock_recv_into(pair.server, &byte, 1));
+                          });
+                          LetOthersRun();
+                          EXPECT_EQ(skua_sock_sendall(pair.client, "x", 1), 0);
+                          EXPECT_EQ(reader.Await(), 1);
+                          return 0;
+                      }),
+              0);
 }
 
 TEST(SocketLoopClosed, LeavesOnlyClosing)
@@ -143,79 +198,93 @@ TEST(SocketNew, WaitsWithoutSpinningOnAnUnconnectedSocket)
               0);
 }
 
-TEST(SocketMisuse, IsRefusedInATask)
+TEST(SocketMisuse, OfOpeningIsRefused)
 {
-    EXPECT_EQ(
-        RunTask(
-            1,
-            [] {
-                Pair pair;
-                Socket out;
-                char byte = 'x';
-                void *data;
-                size_t sent = 7;
-                iovec null_buffer = {nullptr, 1};
-                iovec huge[2] = {{&byte, SIZE_MAX / 2}, {&byte, SIZE_MAX / 2}};
-                skua_listen_options options = {};
+    Body body = [] {
+        Pair pair;
+        Socket out;
+        skua_listen_options options = {};
 
-                EXPECT_EQ(skua_sock_listen(nullptr, nullptr), -EINVAL);
-                options.port = 65536;
-                EXPECT_EQ(skua_sock_listen(&options, out.Out()), -EINVAL);
-                options.port = 0;
-                options.backlog = -1;
-                EXPECT_EQ(skua_sock_listen(&options, out.Out()), -EINVAL);
-                options.backlog = 0;
-                options.host = "no.number";
-                EXPECT_EQ(skua_sock_listen(&options, out.Out()), -EINVAL);
-                EXPECT_EQ(skua_sock_connect("x", 1, out.Out()), -EINVAL);
-                EXPECT_EQ(skua_sock_connect(nullptr, 0, out.Out()), -EINVAL);
-                EXPECT_EQ(skua_sock_connect(nullptr, -1, out.Out()), -EINVAL);
-                EXPECT_EQ(skua_sock_connect(nullptr, 1, nullptr), -EINVAL);
-                EXPECT_EQ(skua_sock_connect_until(nullptr, 1, SKUA_NOT_A_TIME,
-                                                  out.Out()),
-                          -EINVAL);
-                EXPECT_EQ(skua_sock_accept(nullptr, out.Out()), -EINVAL);
-                EXPECT_EQ(skua_sock_accept(pair.server, nullptr), -EINVAL);
-                EXPECT_EQ(skua_sock_accept(pair.server, out.Out()), -EINVAL);
-                EXPECT_EQ(skua_sock_recv(nullptr, 1, &data), -EINVAL);
-                EXPECT_EQ(skua_sock_recv(pair.server, 0, &data), -EINVAL);
-                EXPECT_EQ(skua_sock_recv(pair.server, 1, nullptr), -EINVAL);
-                EXPECT_EQ(skua_sock_recv_into(nullptr, &byte, 1), -EINVAL);
-                EXPECT_EQ(skua_sock_recv_into(pair.server, nullptr, 1),
-                          -EINVAL);
-                EXPECT_EQ(skua_sock_recv_into(pair.server, &byte, SIZE_MAX),
-                          -EINVAL);
-                EXPECT_EQ(skua_sock_recv_into_until(pair.server, &byte, 1,
-                                                    SKUA_NOT_A_TIME),
-                          -EINVAL);
-                EXPECT_EQ(skua_sock_send(nullptr, &byte, 1), -EINVAL);
-                EXPECT_EQ(skua_sock_send(pair.client, nullptr, 1), -EINVAL);
-                EXPECT_EQ(skua_sock_send(pair.client, &byte, SIZE_MAX),
-                          -EINVAL);
-                EXPECT_EQ(skua_sock_send(pair.client, nullptr, 0), 0);
-                EXPECT_EQ(skua_sock_sendall(pair.client, nullptr, 0), 0);
-                EXPECT_EQ(skua_sock_sendall_until(pair.client, nullptr, 1,
-                                                  SKUA_FOREVER, &sent),
-                          -EINVAL);
-                EXPECT_EQ(sent, 0u);
-                EXPECT_EQ(skua_sock_sendmsg(pair.client, nullptr, 1), -EINVAL);
-                EXPECT_EQ(skua_sock_sendmsg(pair.client, &null_buffer, 1),
-                          -EINVAL);
-                EXPECT_EQ(skua_sock_sendmsg_all(pair.client, huge, 2), -EINVAL);
-                EXPECT_EQ(skua_sock_shutdown(nullptr, SHUT_RD), -EINVAL);
-                EXPECT_EQ(skua_sock_shutdown(pair.client, 17), -EINVAL);
-                EXPECT_EQ(skua_sock_close(nullptr), -EINVAL);
-                EXPECT_EQ(skua_sock_fileno(nullptr), -EINVAL);
-                EXPECT_EQ(skua_sock_nodelay(nullptr, true), -EINVAL);
-                EXPECT_EQ(skua_sock_getsockname(nullptr, nullptr, 0, nullptr),
-                          -EINVAL);
-                EXPECT_EQ(skua_sock_getpeername(nullptr, nullptr, 0, nullptr),
-                          -EINVAL);
-                EXPECT_EQ(skua_socket_ref(nullptr), nullptr);
-                skua_socket_unref(nullptr);
-                return 0;
-            }),
-        0);
+        EXPECT_EQ(skua_sock_listen(nullptr, nullptr), -EINVAL);
+        options.port = 65536;
+        EXPECT_EQ(skua_sock_listen(&options, out.Out()), -EINVAL);
+        options.port = 0;
+        options.backlog = -1;
+        EXPECT_EQ(skua_sock_listen(&options, out.Out()), -EINVAL);
+        options.backlog = 0;
+        options.host = "no.number";
+        EXPECT_EQ(skua_sock_listen(&options, out.Out()), -EINVAL);
+        EXPECT_EQ(skua_sock_connect("x", 1, out.Out()), -EINVAL);
+        EXPECT_EQ(skua_sock_connect(nullptr, 0, out.Out()), -EINVAL);
+        EXPECT_EQ(skua_sock_connect(nullptr, -1, out.Out()), -EINVAL);
+        EXPECT_EQ(skua_sock_connect(nullptr, 1, nullptr), -EINVAL);
+        EXPECT_EQ(
+            skua_sock_connect_until(nullptr, 1, SKUA_NOT_A_TIME, out.Out()),
+            -EINVAL);
+        EXPECT_EQ(skua_sock_accept(nullptr, out.Out()), -EINVAL);
+        EXPECT_EQ(skua_sock_accept(pair.server, nullptr), -EINVAL);
+        EXPECT_EQ(skua_sock_accept(pair.server, out.Out()), -EINVAL);
+        return 0;
+    };
+
+    EXPECT_EQ(RunTask(1, body), 0);
+}
+
+TEST(SocketMisuse, OfMovingDataIsRefused)
+{
+    Body body = [] {
+        Pair pair;
+        char byte = 'x';
+        void *data;
+        size_t sent = 7;
+        iovec null_buffer = {nullptr, 1};
+        iovec huge[2] = {{&byte, SIZE_MAX / 2}, {&byte, SIZE_MAX / 2}};
+
+        EXPECT_EQ(skua_sock_recv(nullptr, 1, &data), -EINVAL);
+        EXPECT_EQ(skua_sock_recv(pair.server, 0, &data), -EINVAL);
+        EXPECT_EQ(skua_sock_recv(pair.server, 1, nullptr), -EINVAL);
+        EXPECT_EQ(skua_sock_recv_into(nullptr, &byte, 1), -EINVAL);
+        EXPECT_EQ(skua_sock_recv_into(pair.server, nullptr, 1), -EINVAL);
+        EXPECT_EQ(skua_sock_recv_into(pair.server, &byte, SIZE_MAX), -EINVAL);
+        EXPECT_EQ(
+            skua_sock_recv_into_until(pair.server, &byte, 1, SKUA_NOT_A_TIME),
+            -EINVAL);
+        EXPECT_EQ(skua_sock_send(nullptr, &byte, 1), -EINVAL);
+        EXPECT_EQ(skua_sock_send(pair.client, nullptr, 1), -EINVAL);
+        EXPECT_EQ(skua_sock_send(pair.client, &byte, SIZE_MAX), -EINVAL);
+        EXPECT_EQ(skua_sock_send(pair.client, nullptr, 0), 0);
+        EXPECT_EQ(skua_sock_sendall(pair.client, nullptr, 0), 0);
+        EXPECT_EQ(skua_sock_sendall_until(pair.client, nullptr, 1, SKUA_FOREVER,
+                                          &sent),
+                  -EINVAL);
+        EXPECT_EQ(sent, 0u);
+        EXPECT_EQ(skua_sock_sendmsg(pair.client, nullptr, 1), -EINVAL);
+        EXPECT_EQ(skua_sock_sendmsg(pair.client, &null_buffer, 1), -EINVAL);
+        EXPECT_EQ(skua_sock_sendmsg_all(pair.client, huge, 2), -EINVAL);
+        return 0;
+    };
+
+    EXPECT_EQ(RunTask(1, body), 0);
+}
+
+TEST(SocketMisuse, OfTheRestIsRefused)
+{
+    Body body = [] {
+        Pair pair;
+
+        EXPECT_EQ(skua_sock_shutdown(nullptr, SHUT_RD), -EINVAL);
+        EXPECT_EQ(skua_sock_shutdown(pair.client, 17), -EINVAL);
+        EXPECT_EQ(skua_sock_close(nullptr), -EINVAL);
+        EXPECT_EQ(skua_sock_fileno(nullptr), -EINVAL);
+        EXPECT_EQ(skua_sock_nodelay(nullptr, true), -EINVAL);
+        EXPECT_EQ(skua_sock_getsockname(nullptr, nullptr, 0, nullptr), -EINVAL);
+        EXPECT_EQ(skua_sock_getpeername(nullptr, nullptr, 0, nullptr), -EINVAL);
+        EXPECT_EQ(skua_socket_ref(nullptr), nullptr);
+        skua_socket_unref(nullptr);
+        return 0;
+    };
+
+    EXPECT_EQ(RunTask(1, body), 0);
 }
 
 TEST(SocketMisuse, NeedsATask)

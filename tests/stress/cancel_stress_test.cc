@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cancel_stress_test.cc - storms of cancels on sleeping and awaiting chains
+ * and on wait_for: every task ends, each request is honoured once.
+ */
+#include "../conformance/support.h"
+#include "seed.h"
+
+namespace stress
+{
+namespace
+{
+
+using conformance::as_int;
+using conformance::as_pointer;
+using conformance::Future;
+using conformance::kSanitized;
+using conformance::Latch;
+using conformance::make_future;
+
+class CancelStorm : public conformance::Harness
+{
+};
+
+TEST_P(CancelStorm, SleepersEndOnceWhateverWins)
+{
+    constexpr int kSleepers = 64;
+    const int rounds = kSanitized ? 40 : 300;
+    const uint64_t seed = print_seed();
+
+    EXPECT_EQ(0, run([&] {
+                  Random random(seed);
+
+                  for (int i = 0; i < rounds; i++) {
+                      std::atomic<int> slept = 0;
+                      std::atomic<int> cancelled = 0;
+                      std::vector<Future> sleepers;
+
+                      for (int k = 0; k < kSleepers; k++) {
+                          const int64_t delay_ns = random.below(100000);
+
+                          sleepers.push_back(spawn([&, delay_ns] {
+                              const int status = skua_sleep(delay_ns);
+
+                              EXPECT_TRUE(status == 0 ||
+                                          status == SKUA_ECANCELED);
+                              (status == 0 ? slept : cancelled)++;
+                              return status;
+                          }));
+                      }
+                      EXPECT_EQ(0, skua_sleep(random.below(60000)));
+                      for (const Future &sleeper : sleepers) {
+                          if (random.below(4) != 0) {
+                              EXPECT_LE(0, skua_task_cancel(sleeper.get()));
+                          }
+                      }
+                      for (const Future &sleeper : sleepers) {
+                          (void)skua_await(sleeper.get(), nullptr);
+                          EXPECT_TRUE(skua_future_done(sleeper.get()));
+                      }
+                      EXPECT_GE(kSleepers, slept + cancelled);
+                  }
+                  return 0;
+              }));
+}
+
+/** A chain of awaits that ends in a sleep or in a plain future. */
+int descend(conformance::Lambdas &lambdas, int depth, skua_future *end,
+            std::atomic<int> &inside)
+{
+    int status;
+
+    inside++;
+    if (depth == 0) {
+        status = end != nullptr ? skua_await(end, nullptr)
+                                : skua_sleep(SKUA_FOREVER);
+    } else {
+        Future inner = lambdas.spawn([&lambdas, depth, end, &inside] {
+            return descend(lambdas, depth - 1, end, inside);
+        });
+
+        status = skua_await(inner.get(), nullptr);
+        (void)skua_task_cancel(inner.get());
+        while (!skua_future_done(inner.get())) {
+            (void)skua_await(inner.get(), nullptr);
+        }
+    }
+    inside--;
+    return status;
+}
+
+TEST_P(CancelStorm, ChainsAreCancelledFromSeveralTasks)
+{
+    const int rounds = kSanitized ? 40 : 200;
+    const uint64_t seed = print_seed();
+
+    EXPECT_EQ(0, run([&] {
+                  Random random(seed);
+
+                  for (int i = 0; i < rounds; i++) {
+                      std::atomic<int> inside = 0;
+                      Future end = make_future();
+                      const bool sleeps = random.below(2) == 0;
+                      const int depth = random.below(12);
+                      Future outer = spawn([&] {
+                          return descend(*this, depth,
+                                         sleeps ? nullptr : end.get(), inside);
+                      });
+                      std::vector<Future> cancellers;
+
+                      EXPECT_EQ(0, skua_sleep(random.below(40000)));
+                      for (int k = 0; k < 3; k++) {
+                          cancellers.push_back(spawn([&] {
+                              EXPECT_LE(0, skua_task_cancel(outer.get()));
+                              return 0;
+                          }));
+                      }
+                      EXPECT_EQ(SKUA_ECANCELED,
+                                skua_await(outer.get(), nullptr));
+                      for (const Future &canceller : cancellers) {
+                          EXPECT_EQ(0, skua_await(canceller.get(), nullptr));
+                      }
+                      EXPECT_EQ(0, inside);
+                  }
+                  return 0;
+              }));
+}
+
+TEST_P(CancelStorm, ARequestToARunningTaskIsDeliveredOnce)
+{
+    const int rounds = kSanitized ? 200 : 2000;
+
+    EXPECT_EQ(0, run([&] {
+                  for (int i = 0; i < rounds; i++) {
+                      Latch started(1);
+                      Future task = spawn([&] {
+                          started.down();
+                          while (skua_yield() != SKUA_ECANCELED) {
+                          }
+                          EXPECT_EQ(1,
+                                    skua_task_cancelling(skua_current_task()));
+                          EXPECT_EQ(0, skua_yield());
+                          EXPECT_EQ(0, skua_task_uncancel(skua_current_task()));
+                          EXPECT_EQ(0, skua_sleep(1));
+                          return 3;
+                      });
+
+                      EXPECT_EQ(0, started.wait());
+                      EXPECT_EQ(1, skua_task_cancel(task.get()));
+                      EXPECT_EQ(3, skua_await(task.get(), nullptr));
+                  }
+                  return 0;
+              }));
+}
+
+/* --- wait_for --- */
+
+int answer_later(int64_t delay_ns)
+{
+    const int status = skua_sleep(delay_ns);
+
+    return status < 0 ? status : skua_return(as_pointer(9));
+}
+
+void expect_outcome(int status, void *value)
+{
+    if (status == 0) {
+        EXPECT_EQ(9, as_int(value));
+    } else {
+        EXPECT_TRUE(status == -ETIMEDOUT || status == SKUA_ECANCELED);
+    }
+}
+
+TEST_P(CancelStorm, WaitForAgainstItsChildItsLimitAndACanceller)
+{
+    const int rounds = kSanitized ? 150 : 1500;
+    const uint64_t seed = print_seed();
+
+    EXPECT_EQ(
+        0, run([&] {
+            Random random(seed);
+
+            for (int i = 0; i < rounds; i++) {
+                const int64_t limit_ns = 1 + random.below(60000);
+                const int64_t delay_ns = random.below(60000);
+                const bool as_task = random.below(2) == 0;
+                Future waiter = spawn([&] {
+                    void *value = nullptr;
+                    Future child =
+                        spawn([&] { return answer_later(delay_ns); });
+                    const int status = skua_wait_for(
+                        as_task ? skua_awaitable_future(child.get())
+                                : call([&] { return answer_later(delay_ns); }),
+                        limit_ns, &value);
+
+                    expect_outcome(status, value);
+                    if (as_task && status != SKUA_ECANCELED) {
+                        EXPECT_TRUE(skua_future_done(child.get()));
+                    }
+                    while (!skua_future_done(child.get())) {
+                        (void)skua_await(child.get(), nullptr);
+                    }
+                    return status;
+                });
+
+                EXPECT_EQ(0, skua_sleep(random.below(60000)));
+                if (random.below(2) == 0) {
+                    EXPECT_LE(0, skua_task_cancel(waiter.get()));
+                }
+                expect_outcome(skua_await(waiter.get(), nullptr),
+                               as_pointer(9));
+            }
+            return 0;
+        }));
+}
+
+INSTANTIATE_TEST_SUITE_P(Loops, CancelStorm, testing::Values(1, 2, 4));
+
+} // namespace
+} // namespace stress
