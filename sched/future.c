@@ -677,16 +677,17 @@ struct waiter_sleep {
 /* False when the deadline is over. */
 static bool waiter_sleep_for(int64_t deadline_ns, struct waiter_sleep *sleep)
 {
+    int64_t now = skui_clock_now();
     int64_t left;
 
     sleep->limit = NULL;
     if (deadline_ns == SKUA_FOREVER) {
         return true;
     }
-    left = deadline_ns - skui_clock_now();
-    if (left <= 0) {
-        return false;
+    if (deadline_ns <= now) {
+        return false; /* before the difference could overflow */
     }
+    left = deadline_ns - now;
     sleep->time.tv_sec = left / SKUA_S;
     sleep->time.tv_nsec = left % SKUA_S;
     sleep->limit = &sleep->time;

@@ -103,8 +103,7 @@ struct skua_loop {
 
 /* The counters' owner only. Relaxed: one writer. */
 #define skui_count(counter, n)                                                 \
-    skui_store_relaxed((counter), skui_load_relaxed(counter) +                 \
-                                      (n))
+    skui_store_relaxed((counter), skui_load_relaxed(counter) + (n))
 
 /* Once per process, before anything else; cheap when done. */
 void skui_runtime_init(void);

@@ -279,11 +279,21 @@ int skua_loop_remove_writer(skua_loop *loop, int fd)
     return loop_remove(loop, fd, SKUI_WRITE);
 }
 
+/* What also works on a closed loop: 0, -EINVAL or SKUA_EFORKED. */
+static int loop_check_process(const skua_loop *loop)
+{
+    int status = loop == NULL ? -EINVAL : skui_loop_check_open(loop);
+
+    return status == SKUA_ECLOSED ? 0 : status;
+}
+
 int skua_loop_set_exception_handler(skua_loop *loop,
                                     skua_exception_handler_fn *fn, void *arg)
 {
-    if (loop == NULL) {
-        return -EINVAL;
+    int status = loop_check_process(loop);
+
+    if (status < 0) {
+        return status;
     }
     skui_spinlock_lock(&loop->lock);
     loop->handler = fn;
@@ -304,11 +314,12 @@ bool skui_loop_handler(skua_loop *loop, skua_exception_handler_fn **out_fn,
 
 int skua_loop_set_debug(skua_loop *loop, bool enabled)
 {
-    if (loop == NULL) {
-        return -EINVAL;
+    int status = loop_check_process(loop);
+
+    if (status == 0) {
+        skui_store_relaxed(&loop->debug, enabled); /* relaxed: a setting */
     }
-    skui_store_relaxed(&loop->debug, enabled); /* relaxed: a setting */
-    return 0;
+    return status;
 }
 
 bool skua_loop_get_debug(const skua_loop *loop)
@@ -320,9 +331,10 @@ bool skua_loop_get_debug(const skua_loop *loop)
 int skua_loop_get_stats(const skua_loop *loop, skua_loop_stats *out_stats)
 {
     struct skui_counters *counters;
+    int status = out_stats == NULL ? -EINVAL : loop_check_process(loop);
 
-    if (loop == NULL || out_stats == NULL) {
-        return -EINVAL;
+    if (status < 0) {
+        return status;
     }
     counters = &((skua_loop *)loop)->counters;
     /* relaxed, all: counters of another thread, each right at some moment */

@@ -106,6 +106,9 @@ int skua_loop_call_exception_handler(skua_loop *loop,
     if (loop == NULL || context == NULL) {
         return -EINVAL;
     }
+    if (skui_loop_check_open(loop) == SKUA_EFORKED) {
+        return SKUA_EFORKED;
+    }
     full = *context;
     full.loop = loop;
     skui_report(&full);

@@ -558,8 +558,8 @@ static bool task_set_cancel(struct skui_task *task, uint64_t sequence)
             return false;
         }
         /* WW1 acq_rel: what the canceller did is visible to the task. */
-    } while (!skui_cas_acq_rel(&task->wait_word, &word,
-                               word | SKUI_WAIT_CANCEL));
+    } while (
+        !skui_cas_acq_rel(&task->wait_word, &word, word | SKUI_WAIT_CANCEL));
     return true;
 }
 
@@ -827,5 +827,10 @@ int64_t skua_all_tasks(skua_loop *loop, skua_task **tasks, size_t capacity)
     if (loop == NULL) {
         loop = skui_loop_self();
     }
-    return loop == NULL ? SKUA_ENOLOOP : skui_task_list(loop, tasks, capacity);
+    if (loop == NULL) {
+        return SKUA_ENOLOOP;
+    }
+    return skui_loop_check_open(loop) == SKUA_EFORKED
+               ? SKUA_EFORKED
+               : skui_task_list(loop, tasks, capacity);
 }

@@ -27,16 +27,17 @@
 namespace conformance
 {
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-inline constexpr bool kSanitized = true;
+/** Whether the race detector slows everything down by ten and more. */
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kRaceDetector = true;
 #elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-inline constexpr bool kSanitized = true;
+#if __has_feature(thread_sanitizer)
+inline constexpr bool kRaceDetector = true;
 #else
-inline constexpr bool kSanitized = false;
+inline constexpr bool kRaceDetector = false;
 #endif
 #else
-inline constexpr bool kSanitized = false;
+inline constexpr bool kRaceDetector = false;
 #endif
 
 using Body = std::function<int()>;

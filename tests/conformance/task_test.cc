@@ -332,7 +332,7 @@ TEST_P(ConformanceOne, N048_AllTasksAreThoseNotDone)
 
 TEST_P(ConformanceMany, N048_AllTasksFromAnyThreadDuringCreationStorms)
 {
-    const int rounds = kSanitized ? 20 : 100;
+    const int rounds = kRaceDetector ? 20 : 100;
 
     EXPECT_EQ(0, run([&] {
                   std::atomic<bool> stop = false;

@@ -55,7 +55,7 @@ TEST_P(ConformanceMany, N167_APostWakesEachSleepingLoop)
 TEST_P(ConformanceMany, N167_PostsOfEachProducerKeepTheirOrder)
 {
     constexpr int kProducers = 4;
-    const int count = kSanitized ? 500 : 5000;
+    const int count = kRaceDetector ? 500 : 5000;
     std::vector<Log> logs(kProducers);
     Order expected;
 
@@ -161,7 +161,7 @@ TEST_P(ConformanceMany, N169_AThreadGetsValueErrorOrCancellation)
 TEST_P(ConformanceMany, N169_TenThreadsAtOnce)
 {
     constexpr int kThreads = 10;
-    const int rounds = kSanitized ? 20 : 100;
+    const int rounds = kRaceDetector ? 20 : 100;
     std::atomic<int> ran = 0;
 
     EXPECT_EQ(0, run([&] {
@@ -198,7 +198,7 @@ TEST_P(ConformanceMany, N169_TenThreadsAtOnce)
 
 TEST_P(ConformanceMany, N173_AwaitingAFutureOfAnotherLoop)
 {
-    const int rounds = kSanitized ? 50 : 500;
+    const int rounds = kRaceDetector ? 50 : 500;
 
     EXPECT_EQ(0, run([&] {
                   skua_loop *home = loops().front();

@@ -14,7 +14,7 @@ namespace
 using conformance::as_int;
 using conformance::as_pointer;
 using conformance::Future;
-using conformance::kSanitized;
+using conformance::kRaceDetector;
 using conformance::Latch;
 using conformance::make_future;
 
@@ -25,7 +25,7 @@ class CancelStorm : public conformance::Harness
 TEST_P(CancelStorm, SleepersEndOnceWhateverWins)
 {
     constexpr int kSleepers = 64;
-    const int rounds = kSanitized ? 40 : 300;
+    const int rounds = kRaceDetector ? 40 : 300;
     const uint64_t seed = print_seed();
 
     EXPECT_EQ(0, run([&] {
@@ -91,7 +91,7 @@ int descend(conformance::Lambdas &lambdas, int depth, skua_future *end,
 
 TEST_P(CancelStorm, ChainsAreCancelledFromSeveralTasks)
 {
-    const int rounds = kSanitized ? 40 : 200;
+    const int rounds = kRaceDetector ? 40 : 200;
     const uint64_t seed = print_seed();
 
     EXPECT_EQ(0, run([&] {
@@ -128,7 +128,7 @@ TEST_P(CancelStorm, ChainsAreCancelledFromSeveralTasks)
 
 TEST_P(CancelStorm, ARequestToARunningTaskIsDeliveredOnce)
 {
-    const int rounds = kSanitized ? 200 : 2000;
+    const int rounds = kRaceDetector ? 200 : 2000;
 
     EXPECT_EQ(0, run([&] {
                   for (int i = 0; i < rounds; i++) {
@@ -173,7 +173,7 @@ void expect_outcome(int status, void *value)
 
 TEST_P(CancelStorm, WaitForAgainstItsChildItsLimitAndACanceller)
 {
-    const int rounds = kSanitized ? 150 : 1500;
+    const int rounds = kRaceDetector ? 150 : 1500;
     const uint64_t seed = print_seed();
 
     EXPECT_EQ(

@@ -17,7 +17,7 @@ namespace
 using conformance::as_int;
 using conformance::as_pointer;
 using conformance::Future;
-using conformance::kSanitized;
+using conformance::kRaceDetector;
 using conformance::Latch;
 using conformance::make_future;
 
@@ -88,7 +88,7 @@ void check(Round &round)
 
 TEST(FutureRace, FourThreadsOneFutureOneWinner)
 {
-    const int rounds = kSanitized ? 3000 : 30000;
+    const int rounds = kRaceDetector ? 3000 : 30000;
     const uint64_t seed = print_seed();
     std::optional<Round> round;
     std::barrier barrier(kThreads);
@@ -138,7 +138,7 @@ int wait_a_while(skua_future *future, int64_t limit_ns, std::atomic<int> &ended)
 TEST_P(FutureRaceLoops, WaitersLeaveWhileItIsCompleted)
 {
     constexpr int kWaiters = 16;
-    const int rounds = kSanitized ? 60 : 500;
+    const int rounds = kRaceDetector ? 60 : 500;
     const uint64_t seed = print_seed();
 
     EXPECT_EQ(
@@ -176,7 +176,7 @@ void count_callback(skua_future *, void *arg)
 
 TEST_P(FutureRaceLoops, CallbacksRunOnceOrAreRemoved)
 {
-    const int rounds = kSanitized ? 100 : 1000;
+    const int rounds = kRaceDetector ? 100 : 1000;
 
     EXPECT_EQ(0, run([&] {
                   for (int i = 0; i < rounds; i++) {
@@ -215,7 +215,7 @@ TEST_P(FutureRaceLoops, CallbacksRunOnceOrAreRemoved)
 TEST_P(FutureRaceLoops, ALongLivedFutureIsLeftManyTimes)
 {
     constexpr int kTasks = 8;
-    const int waits = kSanitized ? 200 : 2000;
+    const int waits = kRaceDetector ? 200 : 2000;
 
     EXPECT_EQ(0, run([&] {
                   Future future = make_future();

@@ -10,11 +10,11 @@ namespace stress
 namespace
 {
 
-using conformance::kSanitized;
+using conformance::kRaceDetector;
 
 constexpr int kProducers = 4;
 /* A million in all; fewer where each costs ten times as much. */
-constexpr int kPosts = kSanitized ? 15000 : 250000;
+constexpr int kPosts = kRaceDetector ? 15000 : 250000;
 
 /** What one producer's callbacks have seen; run by one loop at a time. */
 struct Producer {
@@ -143,7 +143,7 @@ INSTANTIATE_TEST_SUITE_P(Loops, PostStormLoops, testing::Values(1, 2, 4));
 /* Posts to a loop that is being closed run, are dropped, or are refused. */
 TEST(PostStorm, ALoopThatIsClosedMeanwhile)
 {
-    const int rounds = kSanitized ? 50 : 500;
+    const int rounds = kRaceDetector ? 50 : 500;
 
     for (int i = 0; i < rounds; i++) {
         skua_loop *loop = nullptr;

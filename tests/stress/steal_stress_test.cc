@@ -12,7 +12,7 @@ namespace
 
 using conformance::as_int;
 using conformance::as_pointer;
-using conformance::kSanitized;
+using conformance::kRaceDetector;
 
 class StealStorm : public conformance::ConformanceMany
 {
@@ -55,7 +55,7 @@ int grow(void *arg)
 
 TEST_P(StealStorm, TreesOfTasksCountEachNodeOnce)
 {
-    const int rounds = kSanitized ? 10 : 60;
+    const int rounds = kRaceDetector ? 10 : 60;
     const uint64_t seed = print_seed();
 
     EXPECT_EQ(0, run([&] {
@@ -83,8 +83,8 @@ int count_run(void *arg)
 /* More than a ring holds: overflow goes through the inject queue. */
 TEST_P(StealStorm, BurstsBeyondTheRingRunOnce)
 {
-    const int rounds = kSanitized ? 4 : 50;
-    constexpr size_t kBurst = kSanitized ? 700 : 3000;
+    const int rounds = kRaceDetector ? 4 : 50;
+    constexpr size_t kBurst = kRaceDetector ? 700 : 3000;
 
     EXPECT_EQ(0, run([&] {
                   for (int i = 0; i < rounds; i++) {
@@ -132,7 +132,7 @@ int wander(void *arg)
 
 TEST_P(StealStorm, NoTaskRunsInTwoPlaces)
 {
-    const int steps = kSanitized ? 40 : 400;
+    const int steps = kRaceDetector ? 40 : 400;
     const uint64_t seed = print_seed();
 
     EXPECT_EQ(0, run([&] {
