@@ -13,7 +13,7 @@ endif()
 add_library(skua_flags INTERFACE)
 target_compile_definitions(skua_flags INTERFACE _GNU_SOURCE)
 target_compile_options(skua_flags INTERFACE
-    -Wall -Wextra -Wshadow -Wpointer-arith -Wwrite-strings
+    -Wall -Wextra -Wshadow -Wpointer-arith
     -fno-omit-frame-pointer
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes>
     $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>

@@ -252,7 +252,7 @@ static int build_requests(struct load *load)
         return -ENOMEM;
     }
     for (int i = 0; i < load->pipeline; i++) {
-        memcpy(load->requests + i * bytes, one, (size_t)bytes);
+        memcpy(load->requests + (size_t)i * (size_t)bytes, one, (size_t)bytes);
     }
     return 0;
 }

@@ -90,6 +90,9 @@ static SKUA_PRINTF(2, 0) skua_exception *exception_format(int status,
     va_list again;
     int length;
 
+    if (format == NULL) {
+        return NULL;
+    }
     va_copy(again, arguments);
     length = vsnprintf(NULL, 0, format, again);
     va_end(again);
@@ -230,17 +233,15 @@ void skui_frame_set_exception(struct skui_frame *frame,
 int skua_raise(int status, const char *format, ...)
 {
     struct skui_frame *frame = skui_frame_current();
-    skua_exception *exception = NULL;
+    skua_exception *exception;
     va_list arguments;
 
     if (status >= 0) {
         status = -EINVAL;
     }
-    if (format != NULL) {
-        va_start(arguments, format);
-        exception = exception_format(status, format, arguments);
-        va_end(arguments);
-    }
+    va_start(arguments, format);
+    exception = exception_format(status, format, arguments);
+    va_end(arguments);
     if (exception != NULL) {
         exception->cause = frame->exception; /* the frame's reference moves */
         frame->exception = exception;

@@ -35,14 +35,16 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "loop.h"
 #include "report.h"
 #include "task.h"
 
-enum { SCRUB_MINIMUM = 8 };
+enum { SCRUB_MINIMUM = 8, SCRUB_MAXIMUM = 32767 };
+
+_Static_assert(sizeof(struct skua_future) <= SKUI_CACHE_LINE,
+               "a future is one cache line");
 
 /* An empty part in `handoff`, distinct from nothing offered. */
 static struct skui_waiter handoff_empty;
@@ -69,7 +71,7 @@ static void waiter_set_next(struct skui_waiter *waiter,
                        next == NULL ? NULL : &next->runnable);
 }
 
-static void waiter_free(struct skui_waiter *waiter)
+void skui_waiter_free(struct skui_waiter *waiter)
 {
     skui_object_put(SKUI_OBJECT_WAITER, waiter);
 }
@@ -78,7 +80,7 @@ void skui_waiter_discard(struct skui_waiter *waiter)
 {
     skua_future *future = waiter->future;
 
-    waiter_free(waiter);
+    skui_waiter_free(waiter);
     skua_future_unref(future);
 }
 
@@ -92,7 +94,7 @@ void skui_future_init(skua_future *future, enum skui_future_kind kind,
     skui_store_relaxed(&future->handoff, NULL); /* relaxed: as above */
     skui_store_relaxed(&future->dead, 0u);      /* relaxed: as above */
     /* relaxed: as above */
-    skui_store_relaxed(&future->scrub_at, (uint32_t)SCRUB_MINIMUM);
+    skui_store_relaxed(&future->scrub_at, (uint16_t)SCRUB_MINIMUM);
     future->status = 0;
     future->value = NULL;
     future->exception = NULL;
@@ -201,7 +203,8 @@ void skui_future_fini(skua_future *future)
     for (waiter = state_list(state); waiter != NULL;) {
         struct skui_waiter *next = waiter_next(waiter);
 
-        waiter_free(waiter); /* left, or a callback that holds no reference */
+        skui_waiter_free(
+            waiter); /* left, or a callback that holds no reference */
         waiter = next;
     }
 }
@@ -240,13 +243,13 @@ static void fire_task(struct skui_waiter *waiter)
     /* FU3 acquire: pairs with skui_future_leave(). */
     if (skui_load_acquire(&waiter->life) == SKUI_WAITER_LEFT ||
         skui_wake(waiter->to.claim, 0)) {
-        waiter_free(waiter);
+        skui_waiter_free(waiter);
         return;
     }
     /* FU3 acq_rel: the second of completer and leaver frees. */
     if (skui_exchange_acq_rel(&waiter->life, (uint32_t)SKUI_WAITER_TAKEN) ==
         SKUI_WAITER_LEFT) {
-        waiter_free(waiter);
+        skui_waiter_free(waiter);
     }
 }
 
@@ -255,7 +258,7 @@ static void fire_thread(struct skui_waiter *waiter)
     /* FU3 acq_rel: as fire_task(). */
     if (skui_exchange_acq_rel(&waiter->life, (uint32_t)SKUI_WAITER_TAKEN) ==
         SKUI_WAITER_LEFT) {
-        waiter_free(waiter);
+        skui_waiter_free(waiter);
         return;
     }
     /* The thread may have freed the node: its memory is type-stable, and a
@@ -270,7 +273,7 @@ static void fire_inline(struct skui_waiter *waiter, skua_future *future)
 
     waiter->to.fn(future, waiter->arg);
     skui_report_raised(&saved, "exception in done callback", future, NULL);
-    waiter_free(waiter);
+    skui_waiter_free(waiter);
 }
 
 static void fire(struct skui_waiter *waiter, skua_future *future)
@@ -422,7 +425,20 @@ bool skui_future_cancel_plain(skua_future *future)
 {
     struct skui_outcome outcome = {SKUA_ECANCELED, NULL, NULL};
 
-    return skui_future_complete(future, &outcome);
+    if (skui_future_complete(future, &outcome)) {
+        return true;
+    }
+    skui_future_forgive(future);
+    return false;
+}
+
+void skui_future_forgive(skua_future *future)
+{
+    if (skui_future_is_done(future)) {
+        /* FU1 acq_rel: DONE and the kind of outcome stay as they are. */
+        (void)skui_fetch_and_acq_rel(&future->state,
+                                     ~(uintptr_t)SKUI_FUTURE_UNREAD);
+    }
 }
 
 /* --- registering and leaving --- */
@@ -527,12 +543,12 @@ static struct skui_waiter *scrub_weed(struct skui_waiter *list,
         if (callback && fn != NULL && waiter->to.fn == fn &&
             waiter->arg == arg) {
             (*out_removed)++;
-            waiter_free(waiter);
+            skui_waiter_free(waiter);
             continue;
         }
         /* FU3 acquire: pairs with skui_future_leave(). */
         if (!callback && skui_load_acquire(&waiter->life) == SKUI_WAITER_LEFT) {
-            waiter_free(waiter);
+            skui_waiter_free(waiter);
             continue;
         }
         (*out_live)++;
@@ -545,6 +561,15 @@ static struct skui_waiter *scrub_weed(struct skui_waiter *list,
         last = waiter;
     }
     return kept;
+}
+
+/* How many must have left before `live` others are walked again. */
+static uint16_t scrub_threshold(uint32_t live)
+{
+    if (live / 2 <= SCRUB_MINIMUM) {
+        return SCRUB_MINIMUM;
+    }
+    return live / 2 < SCRUB_MAXIMUM ? (uint16_t)(live / 2) : SCRUB_MAXIMUM;
 }
 
 /* False when it could not scrub: done, or another thread does. */
@@ -560,9 +585,7 @@ static bool future_scrub(skua_future *future, skua_done_callback_fn *fn,
     skui_store_relaxed(&future->dead, 0u); /* relaxed: about */
     list = scrub_weed(list, fn, arg, out_removed, &live);
     /* relaxed: written under SCRUB, read as a hint */
-    skui_store_relaxed(&future->scrub_at, live / 2 > SCRUB_MINIMUM
-                                              ? live / 2
-                                              : (uint32_t)SCRUB_MINIMUM);
+    skui_store_relaxed(&future->scrub_at, scrub_threshold(live));
     scrub_end(future, list);
     return true;
 }
@@ -574,19 +597,35 @@ void skui_future_leave(skua_future *future, struct skui_waiter *waiter)
     /* FU3 acq_rel: the second of completer and leaver frees. */
     if (skui_exchange_acq_rel(&waiter->life, (uint32_t)SKUI_WAITER_LEFT) ==
         SKUI_WAITER_TAKEN) {
-        waiter_free(waiter);
+        skui_waiter_free(waiter);
         return;
     }
     /* relaxed: about how many; only the scrubber must be alone */
-    if (skui_fetch_add_relaxed(&future->dead, 1u) + 1 >= SCRUB_MINIMUM &&
-        skui_load_relaxed(&future->dead) >=
-            skui_load_relaxed(&future->scrub_at)) {
+    if (skui_fetch_add_relaxed(&future->dead, 1u) + 1 >=
+        skui_load_relaxed(&future->scrub_at)) {
         (void)future_scrub(future, NULL, NULL, &removed);
     }
 }
 
-static struct skui_waiter *waiter_make(enum skui_waiter_kind kind,
-                                       skua_done_callback_fn *fn, void *arg)
+bool skui_future_wake_one(skua_future *future, skui_claim claim, int reason)
+{
+    struct skui_waiter *list;
+    bool won = false;
+
+    if (!scrub_begin(future, &list)) {
+        return false;
+    }
+    for (struct skui_waiter *i = list; i != NULL; i = waiter_next(i)) {
+        if (i->runnable.detail == SKUI_WAITER_TASK && i->to.claim == claim) {
+            won = skui_wake(claim, reason);
+        }
+    }
+    scrub_end(future, list);
+    return won;
+}
+
+struct skui_waiter *skui_waiter_make(enum skui_waiter_kind kind,
+                                     skua_done_callback_fn *fn, void *arg)
 {
     struct skui_waiter *waiter = skui_object_get(SKUI_OBJECT_WAITER);
 
@@ -605,7 +644,7 @@ static struct skui_waiter *waiter_make(enum skui_waiter_kind kind,
 int skui_future_add_inline(skua_future *future, skua_done_callback_fn *fn,
                            void *arg)
 {
-    struct skui_waiter *waiter = waiter_make(SKUI_WAITER_INLINE, fn, arg);
+    struct skui_waiter *waiter = skui_waiter_make(SKUI_WAITER_INLINE, fn, arg);
 
     if (waiter == NULL) {
         return -ENOMEM;
@@ -636,7 +675,7 @@ int skua_future_add_done_callback(skua_future *future,
     if (loop == NULL) {
         return SKUA_ENOLOOP;
     }
-    waiter = waiter_make(SKUI_WAITER_CALLBACK, fn, arg);
+    waiter = skui_waiter_make(SKUI_WAITER_CALLBACK, fn, arg);
     if (waiter == NULL) {
         return -ENOMEM;
     }
@@ -665,125 +704,4 @@ int skua_future_remove_done_callback(skua_future *future,
         skui_cpu_relax(); /* another thread scrubs: a few instructions */
     }
     return removed;
-}
-
-/* --- waiting in a plain thread --- */
-
-struct waiter_sleep {
-    struct timespec time;
-    const struct timespec *limit; /* NULL: none */
-};
-
-/* False when the deadline is over. */
-static bool waiter_sleep_for(int64_t deadline_ns, struct waiter_sleep *sleep)
-{
-    int64_t now = skui_clock_now();
-    int64_t left;
-
-    sleep->limit = NULL;
-    if (deadline_ns == SKUA_FOREVER) {
-        return true;
-    }
-    if (deadline_ns <= now) {
-        return false; /* before the difference could overflow */
-    }
-    left = deadline_ns - now;
-    sleep->time.tv_sec = left / SKUA_S;
-    sleep->time.tv_nsec = left % SKUA_S;
-    sleep->limit = &sleep->time;
-    return true;
-}
-
-static int future_wait_thread(skua_future *future, int64_t deadline_ns)
-{
-    struct skui_waiter *waiter = waiter_make(SKUI_WAITER_THREAD, NULL, NULL);
-    struct waiter_sleep sleep;
-
-    if (waiter == NULL) {
-        return -ENOMEM;
-    }
-    if (!skui_future_register(future, waiter)) {
-        waiter_free(waiter);
-        return 0;
-    }
-    /* FU3 acquire: pairs with fire_thread(). */
-    while (skui_load_acquire(&waiter->life) == SKUI_WAITER_LIVE) {
-        if (!waiter_sleep_for(deadline_ns, &sleep)) {
-            skui_future_leave(future, waiter);
-            return skui_future_is_done(future) ? 0 : -ETIMEDOUT;
-        }
-        (void)syscall(SYS_futex, &waiter->life, FUTEX_WAIT_PRIVATE,
-                      SKUI_WAITER_LIVE, sleep.limit, NULL, 0);
-    }
-    waiter_free(waiter);
-    return 0;
-}
-
-/* --- waiting in a task --- */
-
-struct await_state {
-    skua_future *future;
-    struct skui_waiter *waiter; /* NULL once it belongs to somebody else */
-    bool published;
-};
-
-static void await_publish(skui_claim claim, void *arg)
-{
-    struct await_state *state = arg;
-    struct skui_waiter *waiter = state->waiter;
-
-    waiter->to.claim = claim;
-    state->published = true;
-    if (!skui_future_register(state->future, waiter)) {
-        waiter_free(waiter);
-        state->waiter = NULL; /* nobody has the claim but a timer */
-        (void)skui_wake(claim, 0);
-    }
-}
-
-static int future_wait_task(struct skui_task *task, skua_future *future,
-                            int64_t deadline_ns)
-{
-    struct await_state state = {future, NULL, false};
-    int reason;
-
-    if (future == &task->future) {
-        return -EDEADLK;
-    }
-    if (deadline_ns != SKUA_FOREVER && deadline_ns <= skui_clock_now()) {
-        return -ETIMEDOUT;
-    }
-    state.waiter = waiter_make(SKUI_WAITER_TASK, NULL, NULL);
-    if (state.waiter == NULL) {
-        return -ENOMEM;
-    }
-    /* A request that came before goes to what is awaited now (asyncio). */
-    if (skui_task_cancel_pending(task) && skua_future_cancel(future) == 1) {
-        (void)skui_task_take_cancel(task);
-    }
-    task->awaiting = future;
-    reason = skui_task_suspend(task, await_publish, &state, deadline_ns);
-    task->awaiting = NULL;
-    if (!state.published) {
-        waiter_free(state.waiter);
-    } else if (reason != 0 && state.waiter != NULL) {
-        skui_future_leave(future, state.waiter);
-    }
-    return skui_task_take_cancel(task) ? SKUA_ECANCELED : reason;
-}
-
-int skui_future_wait(skua_future *future, int64_t deadline_ns)
-{
-    struct skui_task *task = skui_task_self();
-
-    if (skui_future_is_done(future)) {
-        return 0;
-    }
-    if (task != NULL) {
-        return future_wait_task(task, future, deadline_ns);
-    }
-    if (skui_loop_self() != NULL) {
-        return -EDEADLK; /* a callback: it would block its own loop */
-    }
-    return future_wait_thread(future, deadline_ns);
 }

@@ -50,12 +50,13 @@ enum skui_future_kind {
 
 struct skui_waiter;
 
+/* One cache line: a completion in another core moves no more than that. */
 struct skua_future {
     _Atomic(uintptr_t) state;
     _Atomic(struct skui_waiter *) handoff; /* FU4: see future.c, scrub */
     _Atomic(uint32_t) refs;                /* RF1 */
-    _Atomic(uint32_t) dead;                /* relaxed: nodes that left, about */
-    _Atomic(uint32_t) scrub_at; /* relaxed: how many are worth a scrub */
+    _Atomic(uint16_t) dead;                /* relaxed: nodes that left, about */
+    _Atomic(uint16_t) scrub_at; /* relaxed: how many are worth a scrub */
     int status; /* owned by the completer until DONE, as below */
     void *value;
     skua_exception *exception;
@@ -138,6 +139,14 @@ bool skui_future_set_running(skua_future *future);
 /* Cancel a future that is no task. */
 bool skui_future_cancel_plain(skua_future *future);
 
+/* Who cancels a future that is done does not want to hear of its failure. */
+void skui_future_forgive(skua_future *future);
+
+/* A waiter; NULL when memory is short. */
+struct skui_waiter *skui_waiter_make(enum skui_waiter_kind kind,
+                                     skua_done_callback_fn *fn, void *arg);
+void skui_waiter_free(struct skui_waiter *waiter);
+
 /*
  * Add a LIVE waiter. False when the future is done: it was not added and still
  * belongs to the caller.
@@ -146,6 +155,12 @@ bool skui_future_register(skua_future *future, struct skui_waiter *waiter);
 
 /* Give up a waiter of kind TASK or THREAD, which is not used afterwards. */
 void skui_future_leave(skua_future *future, struct skui_waiter *waiter);
+
+/*
+ * Wake the task that waits here with `claim`. False when it is not registered
+ * or not any more, or when another thread has the list.
+ */
+bool skui_future_wake_one(skua_future *future, skui_claim claim, int reason);
 
 /* Call fn(future, arg) in whatever thread completes it, now if it is done. */
 int skui_future_add_inline(skua_future *future, skua_done_callback_fn *fn,

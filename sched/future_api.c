@@ -14,7 +14,8 @@ int skui_future_check(const skua_future *future)
 {
     const skua_loop *loop = future->loop;
 
-    return loop != NULL && loop->fork_generation != skui_fork_generation()
+    return loop != NULL &&
+                   skui_loop_fork_generation(loop) != skui_fork_generation()
                ? SKUA_EFORKED
                : 0;
 }
@@ -34,7 +35,7 @@ int skua_future_new(skua_loop *loop, skua_future **out_future)
     skui_runtime_init();
     if (loop == NULL) {
         loop = skui_loop_self();
-    } else if (loop->fork_generation != skui_fork_generation()) {
+    } else if (skui_loop_fork_generation(loop) != skui_fork_generation()) {
         return SKUA_EFORKED;
     }
     future = skui_future_make(SKUI_FUTURE_PLAIN, loop);

@@ -4,7 +4,7 @@
  * Threads     One at a time runs it; any posts to it.
  * Invariants  `id` is unique among loops and 0 once closed; memory of closed
  *             loops is reused for loops only.
- * Ordering    PK1 (park.c), LP1 id, LP2 running.
+ * Ordering    PK1, PK6, PK7 (park.c), LP1 id, LP2 running.
  * Rejected    Counting references from futures and handles: two
  *             read-modify-writes on one line for each of them. They compare
  *             ids instead.
@@ -84,7 +84,7 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     loop->handler = NULL;
     loop->handler_arg = NULL;
     skui_ready_init(&loop->ready);
-    skui_timers_init(&loop->timers, skui_clock_now());
+    skui_timers_restart(&loop->timers, skui_clock_now());
     loop->current = NULL;
     loop->current_handle = NULL;
     loop->runs_since_poll = 0;
@@ -95,7 +95,8 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     loop->idle.gap_ns = 4L * SPIN_NS; /* no spinning before it has paid */
     loop->runner = runner;
     loop->index = index;
-    loop->fork_generation = skui_fork_generation();
+    /* relaxed: stale futures compare it */
+    skui_store_relaxed(&loop->fork_generation, skui_fork_generation());
     if (runner != NULL) {
         loop->executor_slot = &runner->executor_slot;
     } else {
@@ -138,8 +139,12 @@ int skui_loop_open(const struct skui_poller_ops *poller_ops, size_t stack_bytes,
     }
     /* LP1 release: who sees the id sees the loop. */
     skui_store_release(&loop->id, id);
+    /* Locked: who still drains the inbox of the loop that was here before
+     * stops, and leaves it to the thread that runs this one. */
+    skui_spinlock_lock(&loop->lock);
     /* PK1 (seq_cst): posts wake it from here on. */
     skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_OUTSIDE);
+    skui_spinlock_unlock(&loop->lock);
     *out_loop = loop;
     return 0;
 }
@@ -163,18 +168,27 @@ void skui_runnable_discard(struct skui_runnable *runnable)
     }
 }
 
+static struct skui_runnable *loop_pop_closed(skua_loop *loop)
+{
+    struct skui_runnable *runnable = NULL;
+
+    skui_spinlock_lock(&loop->lock);
+    /* relaxed: a closed loop is opened under the lock */
+    if (skui_load_relaxed(&loop->park_state) == SKUI_PARK_CLOSED) {
+        runnable = skui_inbox_pop(&loop->inbox);
+    }
+    skui_spinlock_unlock(&loop->lock);
+    return runnable;
+}
+
 /* Drop what others posted to a closed loop; any of them may do it. */
 static void loop_drain_inbox(skua_loop *loop)
 {
     struct skui_runnable *runnable;
 
-    skui_spinlock_lock(&loop->lock);
-    while ((runnable = skui_inbox_pop(&loop->inbox)) != NULL) {
-        skui_spinlock_unlock(&loop->lock);
+    while ((runnable = loop_pop_closed(loop)) != NULL) {
         skui_runnable_discard(runnable);
-        skui_spinlock_lock(&loop->lock);
     }
-    skui_spinlock_unlock(&loop->lock);
 }
 
 static void timer_discard(struct skui_timer *timer, void *arg)
@@ -231,6 +245,10 @@ void skui_loop_shut(skua_loop *loop)
      * who posts after sees it and drains. */
     skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_CLOSED);
     loop_drain_inbox(loop);
+    /* PK7 (seq_cst): who did not see CLOSED is seen here. */
+    while (skui_load_seq_cst(&loop->wakers) != 0) {
+        (void)sched_yield();
+    }
     loop->poller_ops->close(loop->poller);
     loop->poller = NULL;
     skui_stack_pool_trim(&loop->stack_pool);
@@ -313,8 +331,13 @@ void skui_loop_queue_task(skua_loop *home, struct skui_runnable *runnable,
         return;
     }
     if (self == NULL || self->runner != runner) {
+        /* relaxed: SL1 carries it to who runs the task, and so to who closes
+         * the runner */
+        (void)skui_fetch_add_relaxed(&runner->pushers, 1u);
         skui_inject_push(&runner->inject, runnable, runnable, 1);
         skui_runner_notify(runner, NULL, 1);
+        /* PK6 release: the runner may be freed. */
+        (void)skui_fetch_sub_release(&runner->pushers, 1u);
         return;
     }
     skui_loop_queue_here(self, runnable, false);
@@ -450,7 +473,7 @@ void skui_loop_iterate(skua_loop *loop, int64_t deadline_ns)
 
 int skui_loop_check_open(const skua_loop *loop)
 {
-    if (loop->fork_generation != skui_fork_generation()) {
+    if (skui_loop_fork_generation(loop) != skui_fork_generation()) {
         return SKUA_EFORKED;
     }
     return skui_loop_id(loop) == 0 ? SKUA_ECLOSED : 0;

@@ -62,19 +62,21 @@ struct skui_idle {
     unsigned seen_victim; /* ... that is left to its owner ... */
     int64_t seen_at_ns;   /* ... if it moves soon */
     bool searching;       /* counted in runner->searching */
+    bool sentinel_due;    /* slept a sentinel's time: no single is spared */
     uint64_t watched;     /* claim of the task parked last; see task.h */
 };
 
 struct skua_loop {
     /* Any thread. */
     struct skui_inbox inbox;
-    _Atomic(uint32_t) park_state;       /* PK1, PK2 */
+    _Atomic(uint32_t) park_state;       /* PK1; leaves CLOSED under lock */
+    _Atomic(uint32_t) wakers;           /* PK7: who may use the poller */
     _Atomic(uint32_t) id;               /* LP1; 0: free or closed */
     _Atomic(bool) running;              /* LP2 */
     _Atomic(bool) stop_requested;       /* relaxed: looked at each iteration */
     _Atomic(bool) debug;                /* relaxed: a setting */
     _Atomic(uint32_t) refs;             /* RF1 */
-    struct skui_spinlock lock;          /* handler, drain of a closed inbox */
+    struct skui_spinlock lock;          /* handler, inbox while CLOSED */
     skua_exception_handler_fn *handler; /* guarded by lock */
     void *handler_arg;                  /* guarded by lock */
 
@@ -95,7 +97,7 @@ struct skua_loop {
     struct skui_poller *poller;
     skua_runner *runner; /* NULL: a loop of its own */
     unsigned index;
-    uint32_t fork_generation;
+    _Atomic(uint32_t) fork_generation; /* relaxed: stale futures compare it */
     struct skui_executor_slot *executor_slot; /* the runner's or its own */
     pthread_t thread;                         /* valid while running */
     skua_loop *next_free;                     /* in the list of free loops */
@@ -123,6 +125,13 @@ static inline uint32_t skui_loop_id(const skua_loop *loop)
 static inline bool skui_loop_is_alive(const skua_loop *loop, uint32_t id)
 {
     return id != 0 && skui_loop_id(loop) == id;
+}
+
+/* The process it belongs to; see skui_fork_generation(). */
+static inline uint32_t skui_loop_fork_generation(const skua_loop *loop)
+{
+    /* relaxed: compared only */
+    return skui_load_relaxed(&((skua_loop *)loop)->fork_generation);
 }
 
 /* 0, SKUA_ECLOSED or SKUA_EFORKED. */

@@ -44,8 +44,13 @@ void skua_loop_unref(skua_loop *loop)
     /* RF1 acq_rel: the last one sees what the others did. */
     if (loop != NULL && loop->runner == NULL &&
         skui_fetch_sub_acq_rel(&loop->refs, 1u) == 1) {
-        (void)skua_loop_close(loop);
-        skui_loop_recycle(loop);
+        if (skua_loop_close(loop) == 0) {
+            skui_loop_recycle(loop);
+        } else {
+            /* relaxed: it runs, or belongs to the parent process; whoever runs
+             * it can still close it and drop this reference */
+            (void)skui_fetch_add_relaxed(&loop->refs, 1u);
+        }
     }
 }
 

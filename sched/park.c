@@ -16,10 +16,18 @@
  * So a pusher that meets a searcher leaves the work to it: the searcher finds
  * it, or looks again after it has given up searching.
  *
+ * Nobody reaches into what is gone, by two counts:
+ *
+ *   PK6  foreign pusher: pushers + 1; push a task; notify; pushers - 1
+ *        closer: all tasks are done; wait for pushers = 0; free the runner
+ *   PK7  waker:  wakers + 1; look at park_state; use the poller; wakers - 1
+ *        closer: park_state = CLOSED; wait for wakers = 0; close the poller
+ *
  * A single task that was just queued behind a running one is left to its owner,
  * which will run it sooner than a sleeping core wakes. If the owner is stuck in
- * user code, the sentinel (one idle loop, while others run) takes it within a
- * millisecond.
+ * user code, the sentinel (one idle loop, while others run) takes it when its
+ * millisecond is over. What the owner has claimed in its batch (up to 8 tasks)
+ * no thief reaches: it waits for the owner.
  */
 #include <errno.h>
 
@@ -85,7 +93,7 @@ static bool steal_from(skua_loop *loop, skua_loop *victim)
     if (count == 0) {
         return false;
     }
-    if (count == 1 &&
+    if (count == 1 && !loop->idle.sentinel_due &&
         !single_is_stuck(&loop->idle, victim,
                          skui_ready_head_position(&victim->ready))) {
         return false;
@@ -150,14 +158,21 @@ static bool searching_end(skua_loop *loop)
     return skui_fetch_sub_seq_cst(&loop->runner->searching, 1u) == 1;
 }
 
+/* What waits in all queues that several loops reach; more than one is many. */
+static size_t runner_queued(skua_runner *runner)
+{
+    size_t queued = skui_inject_count(&runner->inject);
+
+    for (unsigned i = 0; i < runner->count && queued < 2; i++) {
+        queued += skui_ready_stealable_count(&runner->loops[i]->ready);
+    }
+    return queued;
+}
+
 void skui_idle_found(skua_loop *loop)
 {
     if (searching_end(loop)) {
-        skua_runner *runner = loop->runner;
-        size_t left = skui_inject_count(&runner->inject) +
-                      skui_ready_stealable_count(&loop->ready);
-
-        skui_runner_notify(runner, loop, left);
+        skui_runner_notify(loop->runner, loop, runner_queued(loop->runner));
     }
 }
 
@@ -287,10 +302,13 @@ static bool sentinel_begin(skua_runner *runner)
            skui_cas_relaxed(&runner->sentinel, &nobody, 1u);
 }
 
-static void park_sleep(skua_loop *loop, int64_t deadline_ns)
+/* True when a sentinel's time passed and nothing came. */
+static bool park_sleep(skua_loop *loop, int64_t deadline_ns)
 {
     bool sentinel = sentinel_begin(loop->runner);
+    bool watching = false;
     int64_t timeout_ns = SKUA_FOREVER;
+    int delivered;
 
     if (deadline_ns != SKUA_FOREVER) {
         timeout_ns = deadline_ns - skui_clock_now();
@@ -298,19 +316,22 @@ static void park_sleep(skua_loop *loop, int64_t deadline_ns)
     }
     if (sentinel && timeout_ns > SENTINEL_NS) {
         timeout_ns = SENTINEL_NS;
+        watching = true;
     }
     skui_count(&loop->counters.parks, 1);
     skui_count(&loop->counters.polls, 1);
-    (void)loop->poller_ops->poll(loop->poller, timeout_ns);
+    delivered = loop->poller_ops->poll(loop->poller, timeout_ns);
     if (sentinel) {
         skui_store_relaxed(&loop->runner->sentinel, 0u); /* relaxed: a role */
     }
+    return watching && delivered == 0;
 }
 
 static void idle_park(skua_loop *loop, int64_t deadline_ns)
 {
     skua_runner *runner = loop->runner;
     uint32_t before;
+    bool due = false;
 
     (void)searching_end(loop);
     /* PK1 (seq_cst): announced before the looks in park_sees_work(). */
@@ -320,7 +341,7 @@ static void idle_park(skua_loop *loop, int64_t deadline_ns)
         (void)skui_fetch_add_seq_cst(&runner->idle, 1u);
     }
     if (!park_sees_work(loop)) {
-        park_sleep(loop, deadline_ns);
+        due = park_sleep(loop, deadline_ns);
     }
     /* PK1 (seq_cst): who posts from here on need not wake this loop. */
     before =
@@ -330,6 +351,7 @@ static void idle_park(skua_loop *loop, int64_t deadline_ns)
         (void)skui_fetch_sub_seq_cst(&runner->idle, 1u);
     }
     loop->idle.searching = before == SKUI_PARK_SEARCHING;
+    loop->idle.sentinel_due = due && before == SKUI_PARK_PARKED;
 }
 
 void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
@@ -337,8 +359,10 @@ void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
     struct skui_idle *idle = &loop->idle;
     int64_t start_ns;
     int64_t gap_ns;
+    bool found = find_work(loop);
 
-    if (find_work(loop)) {
+    idle->sentinel_due = false;
+    if (found) {
         skui_idle_found(loop);
         return;
     }
@@ -362,21 +386,36 @@ void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
 
 /* --- waking --- */
 
-void skui_loop_wake(skua_loop *loop)
+/* If it is PARKED, make it `to` and wake it; so too if it is OUTSIDE and the
+ * caller asks for that. */
+static bool wake_parked(skua_loop *loop, enum skui_park_state to, bool outside)
 {
     skua_loop *self = skui_loop_self();
     uint32_t state = SKUI_PARK_PARKED;
+    bool woken;
 
+    /* PK7 (seq_cst): announced before the look at park_state, so the poller
+     * stays open until this is taken back. */
+    (void)skui_fetch_add_seq_cst(&loop->wakers, 1u);
     /* PK1 (seq_cst): one write for each announced sleep. */
-    if (skui_load_seq_cst(&loop->park_state) == SKUI_PARK_AWAKE ||
-        (!skui_cas_seq_cst(&loop->park_state, &state,
-                           (uint32_t)SKUI_PARK_AWAKE) &&
-         state != SKUI_PARK_OUTSIDE)) {
-        return;
+    woken = skui_cas_seq_cst(&loop->park_state, &state, (uint32_t)to) ||
+            (outside && state == SKUI_PARK_OUTSIDE);
+    if (woken) {
+        loop->poller_ops->wake(loop->poller);
     }
-    loop->poller_ops->wake(loop->poller);
-    if (self != NULL) {
+    /* PK7 release: the poller may be closed. */
+    (void)skui_fetch_sub_release(&loop->wakers, 1u);
+    if (woken && self != NULL) {
         skui_count(&self->counters.wakes_sent, 1);
+    }
+    return woken;
+}
+
+void skui_loop_wake(skua_loop *loop)
+{
+    /* PK1 (seq_cst): who is awake will look. */
+    if (skui_load_seq_cst(&loop->park_state) != SKUI_PARK_AWAKE) {
+        (void)wake_parked(loop, SKUI_PARK_AWAKE, true);
     }
 }
 
@@ -387,17 +426,25 @@ static bool notify_one(skua_runner *runner, skua_loop *self)
 
     for (unsigned i = 0; i < runner->count; i++) {
         skua_loop *loop = runner->loops[(start + i) % runner->count];
-        uint32_t parked = SKUI_PARK_PARKED;
 
-        /* relaxed: a hint; PK1 (seq_cst): one waker for each sleep. */
+        /* relaxed: a hint */
         if (loop != self &&
             skui_load_relaxed(&loop->park_state) == SKUI_PARK_PARKED &&
-            skui_cas_seq_cst(&loop->park_state, &parked,
-                             (uint32_t)SKUI_PARK_SEARCHING)) {
-            loop->poller_ops->wake(loop->poller);
-            if (self != NULL) {
-                skui_count(&self->counters.wakes_sent, 1);
-            }
+            wake_parked(loop, SKUI_PARK_SEARCHING, false)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a loop sleeps that may have announced it before the last push. */
+static bool runner_has_parked(skua_runner *runner)
+{
+    for (unsigned i = 0; i < runner->count; i++) {
+        /* PK1 (seq_cst): looked at after PK5; a loop that parks later looks at
+         * the queues after that. */
+        if (skui_load_seq_cst(&runner->loops[i]->park_state) ==
+            SKUI_PARK_PARKED) {
             return true;
         }
     }
@@ -424,7 +471,8 @@ void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued)
             return;
         }
         /* PK5 (seq_cst): nobody slept. Whoever pushed meanwhile relied on
-         * this search, so look again as every searcher does. */
+         * this search, so look again as every searcher does. Loops that are
+         * awake, if not yet on a core, look for themselves. */
         (void)skui_fetch_sub_seq_cst(&runner->searching, 1u);
-    } while (skui_inject_count(&runner->inject) > 0);
+    } while (runner_queued(runner) > 0 && runner_has_parked(runner));
 }

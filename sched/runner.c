@@ -196,14 +196,13 @@ static int runner_run_main(skua_runner *runner, skua_task_fn *fn, void *arg)
 
     options.name = "main";
     options.loop = runner->loops[0];
-    status = skua_create_task_with(&options, fn, arg, &runner->main_task);
-    if (status < 0) {
-        return status;
-    }
     if (!runner->no_sigint) {
-        skui_sigint_install(runner);
+        skui_sigint_install(runner); /* before the task can run elsewhere */
     }
-    status = skui_loop_run_until(runner->loops[0], runner->main_task);
+    status = skua_create_task_with(&options, fn, arg, &runner->main_task);
+    if (status == 0) {
+        status = skui_loop_run_until(runner->loops[0], runner->main_task);
+    }
     skui_sigint_restore(runner);
     return status;
 }
@@ -282,48 +281,68 @@ static void cancel_and_wait(skua_task *task)
     }
 }
 
-/* One round over the tasks of one loop; returns whether there were any. */
-static bool cancel_tasks_of(skua_loop *loop, skua_task **tasks)
+/* References to all tasks of all loops; NULL when memory is short. */
+static skua_task **runner_list_tasks(skua_runner *runner, size_t *out_count)
+{
+    size_t capacity = CANCEL_BATCH;
+
+    for (;;) {
+        skua_task **tasks = skui_allocate(capacity * sizeof(skua_task *));
+        size_t found = 0;
+        size_t held = 0;
+
+        for (unsigned i = 0; i < runner->count && tasks != NULL; i++) {
+            size_t room = capacity - held;
+            size_t count =
+                (size_t)skui_task_list(runner->loops[i], tasks + held, room);
+
+            found += count;
+            held += count < room ? count : room;
+        }
+        if (tasks == NULL || found <= capacity) {
+            *out_count = held;
+            return tasks;
+        }
+        while (held > 0) {
+            skua_future_unref(tasks[--held]);
+        }
+        skui_release(tasks);
+        capacity = found * 2;
+    }
+}
+
+/* One round: cancel every task, then wait for each; whether there were any. */
+static bool cancel_round(skua_runner *runner)
 {
     const skua_task *self = skua_current_task();
-    int64_t count = skui_task_list(loop, tasks, CANCEL_BATCH);
+    size_t count = 0;
+    skua_task **tasks = runner_list_tasks(runner, &count);
     bool any = false;
 
-    if (count > CANCEL_BATCH) {
-        count = CANCEL_BATCH;
-    }
-    for (int64_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (tasks[i] != self) {
             any = true;
             (void)skua_future_cancel(tasks[i]);
         }
     }
-    for (int64_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (tasks[i] != self) {
             cancel_and_wait(tasks[i]);
         }
         skua_future_unref(tasks[i]);
     }
+    skui_release(tasks);
     return any;
 }
 
 /* A task of loop 0: cancel all others, and those that come meanwhile. */
 static int runner_cancel_all(void *arg)
 {
-    skua_runner *runner = arg;
-    skua_task **tasks = skui_allocate(CANCEL_BATCH * sizeof(skua_task *));
-    bool any = tasks != NULL;
+    int rounds = 0;
 
-    for (int round = 0; any; round++) {
-        any = false;
-        for (unsigned i = 0; i < runner->count; i++) {
-            any = cancel_tasks_of(runner->loops[i], tasks) || any;
-        }
-        if (round >= CANCEL_ROUNDS) {
-            break; /* survivors are reported when their loop is closed */
-        }
+    while (cancel_round(arg) && rounds < CANCEL_ROUNDS) {
+        rounds++; /* survivors are reported when their loop is closed */
     }
-    skui_release(tasks);
     return 0;
 }
 
@@ -355,6 +374,10 @@ int skua_runner_close(skua_runner *runner)
     skui_executor_slot_close(&runner->executor_slot, true);
     for (unsigned i = 0; i < runner->count; i++) {
         skui_loop_shut(runner->loops[i]);
+    }
+    /* PK6 acquire: a waker that pushed the last task is through with it. */
+    while (skui_load_acquire(&runner->pushers) != 0) {
+        (void)sched_yield();
     }
     for (unsigned i = 0; i < runner->count; i++) {
         runner->loops[i]->runner = NULL;

@@ -16,8 +16,10 @@ struct skua_runner {
     SKUI_CACHE_ALIGNED _Atomic(uint32_t) idle; /* PK2: loops about to sleep */
     _Atomic(uint32_t) searching;               /* PK5: loops looking for work */
     _Atomic(uint32_t) sentinel; /* relaxed: whether a loop watches the others */
+    _Atomic(uint32_t) pushers;  /* PK6: foreign threads that push */
     _Atomic(bool) interrupted;  /* relaxed: SIGINT came during this run */
-    _Atomic(bool) running;      /* relaxed: refuses a second run */
+    _Atomic(bool) sigint_posted; /* SI2: the handler is through with it */
+    _Atomic(bool) running;       /* relaxed: refuses a second run */
 
     /* Constant while the runner lives. */
     SKUI_CACHE_ALIGNED unsigned count;

@@ -24,17 +24,7 @@
 
 enum { TASK_BUDGET = 128 };
 
-#define SEQUENCE_MASK                                                          \
-    ((((uint64_t)1 << SKUI_WAIT_SEQUENCE_BITS) - 1) << SKUI_WAIT_SEQUENCE_SHIFT)
-
 static _Atomic(uint64_t) task_numbers; /* relaxed: a counter */
-
-static skui_claim claim_make(const struct skui_task *task, uint64_t word)
-{
-    return ((uint64_t)(uintptr_t)task / SKUI_OBJECT_ALIGNMENT
-            << SKUI_WAIT_SEQUENCE_BITS) |
-           ((word & SEQUENCE_MASK) >> SKUI_WAIT_SEQUENCE_SHIFT);
-}
 
 static struct skui_task *claim_task(skui_claim claim)
 {
@@ -44,13 +34,7 @@ static struct skui_task *claim_task(skui_claim claim)
 
 static uint64_t claim_sequence(skui_claim claim)
 {
-    return claim << SKUI_WAIT_SEQUENCE_SHIFT & SEQUENCE_MASK;
-}
-
-static uint64_t word_with_reason(uint64_t word, int reason)
-{
-    return (word & (SEQUENCE_MASK | SKUI_WAIT_HELD | SKUI_WAIT_CANCEL)) |
-           (uint64_t)(uint16_t)(int16_t)reason << SKUI_WAIT_REASON_SHIFT;
+    return claim << SKUI_WAIT_SEQUENCE_SHIFT & SKUI_WAIT_SEQUENCE_MASK;
 }
 
 static int word_reason(uint64_t word)
@@ -66,7 +50,7 @@ static void task_init(struct skui_task *task, const skua_task_options *options,
     uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: unshared */
 
     /* relaxed, all: the task is not shared yet; its number goes on */
-    skui_store_relaxed(&task->wait_word, word & SEQUENCE_MASK);
+    skui_store_relaxed(&task->wait_word, word & SKUI_WAIT_SEQUENCE_MASK);
     task->runnable.kind = SKUI_RUNNABLE_TASK;
     skui_store_relaxed(&task->cancelling, 0u);      /* relaxed: as above */
     skui_store_relaxed(&task->number, (uint64_t)0); /* relaxed: as above */
@@ -145,6 +129,7 @@ int skui_task_create_observed(skua_task_fn *fn, void *arg,
     status = skui_future_add_inline(&task->future, done, done_arg);
     if (status < 0) {
         skui_task_drop_unstarted(&task->future);
+        skua_future_unref(&task->future);
         return status;
     }
     *out_task = &task->future;
@@ -154,12 +139,6 @@ int skui_task_create_observed(skua_task_fn *fn, void *arg,
 void skui_task_start(skua_task *task)
 {
     skui_task_queue(skui_task_of(task));
-}
-
-void skui_task_drop_unstarted(skua_task *task)
-{
-    skua_future_unref(task);
-    skua_future_unref(task);
 }
 
 int skua_create_task(skua_task_fn *fn, void *arg, skua_task **out_task)
@@ -187,19 +166,40 @@ int skua_run_coroutine_threadsafe(skua_loop *loop, skua_task_fn *fn, void *arg,
 
 /* --- finishing --- */
 
+/* From here on requests come too late; true when one was pending. */
+static bool task_end(struct skui_task *task)
+{
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+
+    /* WW1 acq_rel: what the canceller did is visible here. */
+    while (
+        !skui_cas_acq_rel(&task->wait_word, &word,
+                          (word & SKUI_WAIT_SEQUENCE_MASK) | SKUI_WAIT_ENDED)) {
+        skui_cpu_relax();
+    }
+    return (word & SKUI_WAIT_CANCEL) != 0;
+}
+
 /* Complete, unless a request is pending that a success did not honour. */
 static void task_finish(struct skui_task *task, struct skui_outcome *outcome)
 {
     skua_exception *handled = task->frame.exception;
 
     task->frame.exception = NULL;
-    if (outcome->status >= 0 && skui_task_take_cancel(task)) {
+    if (task_end(task) && outcome->status >= 0) {
         outcome->status = SKUA_ECANCELED;
         outcome->value = NULL;
     }
     skui_future_complete_sole(&task->future, outcome);
     skua_exception_unref(handled);
     skua_future_unref(&task->future);
+}
+
+void skui_task_drop_unstarted(skua_task *task)
+{
+    struct skui_outcome outcome = {SKUA_ECANCELED, NULL, NULL};
+
+    task_finish(skui_task_of(task), &outcome);
 }
 
 /* Give stack and coroutine of an ended task back, on the loop's stack. */
@@ -219,9 +219,10 @@ void skui_task_abandon(struct skui_task *task)
     skua_loop *timer_loop = task->timer_loop;
 
     /* WW1 acq_rel: no claim of its wait wins any more. */
-    while (!skui_cas_acq_rel(
-        &task->wait_word, &word,
-        (word + ((uint64_t)1 << SKUI_WAIT_SEQUENCE_SHIFT)) & SEQUENCE_MASK)) {
+    while (
+        !skui_cas_acq_rel(&task->wait_word, &word,
+                          (word + ((uint64_t)1 << SKUI_WAIT_SEQUENCE_SHIFT)) &
+                              SKUI_WAIT_SEQUENCE_MASK)) {
         skui_cpu_relax();
     }
     if (task->timer.pending) {
@@ -282,12 +283,12 @@ static bool task_park(skua_loop *loop, struct skui_task *task)
     task->timer_loop = loop;
     do {
         if ((word & SKUI_WAIT_CANCEL) != 0) {
-            next = word_with_reason(word, SKUA_ECANCELED) &
+            next = skui_word_with_reason(word, SKUA_ECANCELED) &
                    ~(uint64_t)SKUI_WAIT_CANCEL;
         } else {
-            next = (((word & SEQUENCE_MASK) +
+            next = (((word & SKUI_WAIT_SEQUENCE_MASK) +
                      ((uint64_t)1 << SKUI_WAIT_SEQUENCE_SHIFT)) &
-                    SEQUENCE_MASK) |
+                    SKUI_WAIT_SEQUENCE_MASK) |
                    phase;
         }
         /* WW1 acq_rel: the task is visible to its waker and canceller. */
@@ -295,7 +296,7 @@ static bool task_park(skua_loop *loop, struct skui_task *task)
     if ((word & SKUI_WAIT_CANCEL) != 0) {
         return false;
     }
-    claim = claim_make(task, next);
+    claim = skui_claim_make(task, next);
     if (timed) {
         skui_timers_start(&loop->timers, &task->timer, task->deadline_ns);
     }
@@ -403,10 +404,10 @@ static bool task_wake(struct skui_task *task, uint64_t sequence, int reason)
 
     do {
         if ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_RUNNING ||
-            (word & SEQUENCE_MASK) != sequence) {
+            (word & SKUI_WAIT_SEQUENCE_MASK) != sequence) {
             return false;
         }
-        next = word_with_reason(word, reason);
+        next = skui_word_with_reason(word, reason);
         if ((word & SKUI_WAIT_HELD) != 0 &&
             (word & SKUI_WAIT_PHASE) == SKUI_WAIT_PARKED) {
             next |= SKUI_WAIT_DEFERRED;
@@ -472,8 +473,9 @@ void skui_task_timer_due(struct skui_timer *timer)
     struct skui_task *task = SKUI_CONTAINER_OF(timer, struct skui_task, timer);
 
     /* relaxed: the wait cannot end before its timer has fired or is out */
-    (void)task_wake(task, skui_load_relaxed(&task->wait_word) & SEQUENCE_MASK,
-                    -ETIMEDOUT);
+    (void)task_wake(
+        task, skui_load_relaxed(&task->wait_word) & SKUI_WAIT_SEQUENCE_MASK,
+        -ETIMEDOUT);
 }
 
 int skui_task_spend_budget(void)
@@ -519,209 +521,6 @@ int skua_sleep(int64_t delay_ns)
     }
     return delay_ns <= 0 ? skua_yield()
                          : skua_sleep_until(skui_clock_after(delay_ns));
-}
-
-/* --- cancelling --- */
-
-bool skui_task_cancel_pending(struct skui_task *task)
-{
-    /* relaxed: a hint; taking it decides */
-    return (skui_load_relaxed(&task->wait_word) & SKUI_WAIT_CANCEL) != 0;
-}
-
-bool skui_task_take_cancel(struct skui_task *task)
-{
-    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
-
-    while ((word & SKUI_WAIT_CANCEL) != 0) {
-        /* WW1 acq_rel: what the canceller did is visible here. */
-        if (skui_cas_acq_rel(&task->wait_word, &word,
-                             word & ~(uint64_t)SKUI_WAIT_CANCEL)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/*
- * Leave a request pending for the wait `sequence`, whose future cannot be
- * cancelled any more, or for a task that runs. False when the task is in
- * another wait by now: the request must go to what that waits for.
- */
-static bool task_set_cancel(struct skui_task *task, uint64_t sequence)
-{
-    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
-
-    do {
-        if ((word & SKUI_WAIT_PHASE) != SKUI_WAIT_RUNNING &&
-            (word & SEQUENCE_MASK) != sequence) {
-            return false;
-        }
-        /* WW1 acq_rel: what the canceller did is visible to the task. */
-    } while (
-        !skui_cas_acq_rel(&task->wait_word, &word, word | SKUI_WAIT_CANCEL));
-    return true;
-}
-
-/*
- * Let go of a HELD wait word. `cancel` ends a wait that still goes on, or
- * else leaves the request pending.
- */
-static void task_unhold(struct skui_task *task, bool cancel)
-{
-    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
-    uint64_t next;
-    bool queue;
-
-    do {
-        uint64_t phase = word & SKUI_WAIT_PHASE;
-
-        next = word & ~(uint64_t)(SKUI_WAIT_HELD | SKUI_WAIT_DEFERRED);
-        queue = (word & SKUI_WAIT_DEFERRED) != 0;
-        if (cancel && phase != SKUI_WAIT_RUNNING) {
-            next = word_with_reason(next, SKUA_ECANCELED);
-            queue = phase == SKUI_WAIT_PARKED;
-        } else if (cancel) {
-            next |= SKUI_WAIT_CANCEL;
-        }
-        /* WW1 acq_rel: the task may go on, and drop what it awaited. */
-    } while (!skui_cas_acq_rel(&task->wait_word, &word, next));
-    if (queue) {
-        skui_task_queue(task);
-    }
-}
-
-/*
- * One step of a request along the chain of awaits. Returns true when it has
- * taken effect on `task`; else *out_future is a reference to what it awaits in
- * the wait *out_sequence.
- */
-static bool task_cancel_step(struct skui_task *task, skua_future **out_future,
-                             uint64_t *out_sequence)
-{
-    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
-
-    for (;;) {
-        if ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_RUNNING) {
-            /* WW1 acq_rel: the next suspension or resumption sees it. */
-            if (skui_cas_acq_rel(&task->wait_word, &word,
-                                 word | SKUI_WAIT_CANCEL)) {
-                return true;
-            }
-            continue;
-        }
-        if ((word & SKUI_WAIT_HELD) != 0) {
-            skui_cpu_relax();
-            word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
-            continue;
-        }
-        /* WW1 acq_rel: `awaiting` and what it points to stay until unhold. */
-        if (skui_cas_acq_rel(&task->wait_word, &word, word | SKUI_WAIT_HELD)) {
-            break;
-        }
-    }
-    if (task->awaiting == NULL) {
-        task_unhold(task, true);
-        return true;
-    }
-    *out_future = skua_future_ref(task->awaiting);
-    *out_sequence = word & SEQUENCE_MASK;
-    task_unhold(task, false);
-    return false;
-}
-
-/*
- * Deliver a request to `task` or to what it awaits. True when it has found its
- * place; else *out_next is a reference to the task it must go on to.
- */
-static bool task_cancel_link(struct skui_task *task, skua_future **out_next)
-{
-    skua_future *future = NULL;
-    uint64_t sequence = 0;
-
-    for (;;) {
-        if (task_cancel_step(task, &future, &sequence)) {
-            return true;
-        }
-        if (skui_future_is_task(future) && !skui_future_is_done(future)) {
-            *out_next = future;
-            return false;
-        }
-        if ((!skui_future_is_task(future) &&
-             skui_future_cancel_plain(future)) ||
-            task_set_cancel(task, sequence)) {
-            skua_future_unref(future);
-            return true;
-        }
-        skua_future_unref(future); /* the task waits for something else now */
-    }
-}
-
-int skui_task_cancel(struct skui_task *task)
-{
-    skua_future *link = skua_future_ref(&task->future);
-    skua_future *next = NULL;
-
-    if (skui_future_is_done(link)) {
-        skua_future_unref(link);
-        return 0;
-    }
-    for (;;) {
-        task = skui_task_of(link);
-        /* relaxed: a counter */
-        (void)skui_fetch_add_relaxed(&task->cancelling, 1u);
-        if (task_cancel_link(task, &next)) {
-            skua_future_unref(link);
-            return 1;
-        }
-        skua_future_unref(link);
-        link = next;
-    }
-}
-
-int skua_task_cancel(skua_task *task)
-{
-    if (task == NULL || !skui_future_is_task(task)) {
-        return -EINVAL;
-    }
-    return skua_future_cancel(task);
-}
-
-int skua_task_cancelling(const skua_task *task)
-{
-    if (task == NULL || !skui_future_is_task(task)) {
-        return -EINVAL;
-    }
-    /* relaxed: a counter */
-    return (int)skui_load_relaxed(&skui_task_of(task)->cancelling);
-}
-
-int skua_task_uncancel(skua_task *task)
-{
-    struct skui_task *self;
-    uint32_t count;
-
-    if (task == NULL || !skui_future_is_task(task)) {
-        return -EINVAL;
-    }
-    self = skui_task_of(task);
-    count = skui_load_relaxed(&self->cancelling); /* relaxed: a counter */
-    do {
-        if (count == 0) {
-            return 0;
-        }
-    } while (!skui_cas_relaxed(&self->cancelling, &count, count - 1));
-    if (count == 1 && skui_task_take_cancel(self) &&
-        skui_load_relaxed(&self->cancelling) > 0) { /* relaxed: a counter */
-        /* A request came in between and was taken with it: give it back. */
-        skua_future *next = NULL;
-
-        if (!task_cancel_link(self, &next)) {
-            (void)skua_future_cancel(next);
-            skua_future_unref(next);
-        }
-    }
-    return (int)(count - 1);
 }
 
 /* --- looking --- */

@@ -16,6 +16,7 @@
  * HELD     a canceller reads `awaiting`; a waker of a PARKED task sets DEFERRED
  *          and leaves the queueing to the holder
  * CANCEL   a cancel request waits for the next suspension or resumption
+ * ENDED    its outcome is settled: a request comes too late
  *
  * The upper bits hold the number of the wait and the waker's reason.
  */
@@ -38,11 +39,15 @@ enum {
     SKUI_WAIT_HELD = 4,
     SKUI_WAIT_CANCEL = 8,
     SKUI_WAIT_DEFERRED = 16,
-    SKUI_WAIT_FLAGS = 31,
+    SKUI_WAIT_ENDED = 32,
+    SKUI_WAIT_FLAGS = 63,
     SKUI_WAIT_SEQUENCE_SHIFT = 8,
     SKUI_WAIT_SEQUENCE_BITS = 22,
     SKUI_WAIT_REASON_SHIFT = 32,
 };
+
+#define SKUI_WAIT_SEQUENCE_MASK                                                \
+    ((((uint64_t)1 << SKUI_WAIT_SEQUENCE_BITS) - 1) << SKUI_WAIT_SEQUENCE_SHIFT)
 
 /* Why a task switched to its loop. */
 enum skui_task_request {
@@ -87,6 +92,23 @@ static inline struct skui_task *skui_task_of(const skua_future *future)
     return SKUI_CONTAINER_OF((skua_future *)future, struct skui_task, future);
 }
 
+/* The claim of the wait that `word` numbers. */
+static inline skui_claim skui_claim_make(const struct skui_task *task,
+                                         uint64_t word)
+{
+    return ((uint64_t)(uintptr_t)task / SKUI_OBJECT_ALIGNMENT
+            << SKUI_WAIT_SEQUENCE_BITS) |
+           ((word & SKUI_WAIT_SEQUENCE_MASK) >> SKUI_WAIT_SEQUENCE_SHIFT);
+}
+
+/* `word` once its wait has ended: RUNNING, with the waker's reason. */
+static inline uint64_t skui_word_with_reason(uint64_t word, int reason)
+{
+    return (word &
+            (SKUI_WAIT_SEQUENCE_MASK | SKUI_WAIT_HELD | SKUI_WAIT_CANCEL)) |
+           (uint64_t)(uint16_t)(int16_t)reason << SKUI_WAIT_REASON_SHIFT;
+}
+
 /* The task that runs in this thread, or NULL. */
 SKUI_NOINLINE struct skui_task *skui_task_self(void);
 
@@ -98,7 +120,8 @@ int skui_task_create_observed(skua_task_fn *fn, void *arg,
                               skua_done_callback_fn *done, void *done_arg,
                               skua_task **out_task);
 void skui_task_start(skua_task *task);
-/* Instead of starting it: no callback is called. */
+/* Instead of starting it: complete it as cancelled; the caller keeps its
+ * reference. */
 void skui_task_drop_unstarted(skua_task *task);
 
 /* Copy its name, cut to `bytes`, terminated; returns the full length. */
@@ -107,8 +130,7 @@ int skui_task_copy_name(struct skui_task *task, char *buffer, size_t bytes);
 /* Request cancellation, along what the task awaits: 1, or 0 when done. */
 int skui_task_cancel(struct skui_task *task);
 
-/* The task itself: whether a request waits; take it. */
-bool skui_task_cancel_pending(struct skui_task *task);
+/* The task itself: take a request that waits. */
 bool skui_task_take_cancel(struct skui_task *task);
 
 /*

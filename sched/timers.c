@@ -20,8 +20,16 @@ enum { SCAN_LIMIT = 256 };
 void skui_timers_init(struct skui_timers *timers, int64_t now_ns)
 {
     memset(timers, 0, sizeof(*timers));
+    skui_timers_restart(timers, now_ns);
+}
+
+void skui_timers_restart(struct skui_timers *timers, int64_t now_ns)
+{
+    skui_spinlock_lock(&timers->lock);
     timers->elapsed =
         now_ns > 0 ? (uint64_t)now_ns >> SKUI_TIMERS_TICK_SHIFT : 0;
+    timers->earliest_known = false;
+    skui_spinlock_unlock(&timers->lock);
 }
 
 static uint64_t timers_tick(const struct skui_timers *timers, int64_t at_ns)

@@ -48,6 +48,12 @@ typedef void skui_timer_fire_fn(struct skui_timer *timer, void *arg);
 
 void skui_timers_init(struct skui_timers *timers, int64_t now_ns);
 
+/*
+ * An empty or all-zero wheel: count from `now_ns`. Unlike init it may run
+ * together with cancels of timers that are no longer pending.
+ */
+void skui_timers_restart(struct skui_timers *timers, int64_t now_ns);
+
 /* `timer` is not pending. */
 void skui_timers_start(struct skui_timers *timers, struct skui_timer *timer,
                        int64_t deadline_ns);

@@ -8,8 +8,7 @@
  * Ordering    SL1 for all fields.
  *
  * A child tells its end by a done callback in the thread that completes it.
- * The last one wakes the parent through a future that join makes when it has
- * to wait.
+ * The last one wakes the parent, if that waits in join.
  */
 #include "skua/task_group.h"
 
@@ -29,9 +28,9 @@ enum group_phase {
 struct group_child {
     struct group_child *next;
     struct group_child *prev;
-    struct group *group;
+    struct group *group; /* NULL: it was refused */
     skua_task *task;
-    uint32_t cancel_round; /* the last one that cancelled it */
+    bool cancelled; /* by the group */
 };
 
 /* All guarded by the lock, but for the parent's own. */
@@ -41,13 +40,12 @@ struct group {
     skua_task *parent;            /* set by the first child */
     struct group_child *children; /* those that live */
     size_t live;
-    skua_future *idle;       /* completed when live falls to 0; or NULL */
+    skui_claim waiter;       /* woken when live falls to 0; or 0 */
     skua_exception **errors; /* in order of completion */
     uint32_t error_count;
     uint32_t error_capacity;
     bool joining;          /* the parent waits in join */
     bool parent_cancelled; /* by the group: join takes that back */
-    uint32_t cancel_round; /* how often the children were cancelled */
     int lost_status;       /* an error that found no memory */
 };
 
@@ -84,9 +82,9 @@ static void group_note_error(struct group *group, int status,
     group->errors[group->error_count++] = exception;
 }
 
-/* References to children that this round has not cancelled yet. */
-static size_t group_next_to_cancel(struct group *group, uint32_t round,
-                                   skua_task **batch, size_t capacity)
+/* References to children that were not cancelled yet. */
+static size_t group_next_to_cancel(struct group *group, skua_task **batch,
+                                   size_t capacity)
 {
     struct group_child *child;
     size_t count = 0;
@@ -94,8 +92,8 @@ static size_t group_next_to_cancel(struct group *group, uint32_t round,
     skui_spinlock_lock(&group->lock);
     for (child = group->children; child != NULL && count < capacity;
          child = child->next) {
-        if (child->cancel_round < round) {
-            child->cancel_round = round;
+        if (!child->cancelled) {
+            child->cancelled = true;
             batch[count++] = skua_future_ref(child->task);
         }
     }
@@ -103,18 +101,15 @@ static size_t group_next_to_cancel(struct group *group, uint32_t round,
     return count;
 }
 
-/* Cancel every child, each outside the lock since that may run callbacks. */
+/* Cancel every child once, each outside the lock since that may run callbacks.
+ */
 static void group_cancel_children(struct group *group)
 {
     skua_task *batch[32];
-    uint32_t round;
     size_t count;
 
-    skui_spinlock_lock(&group->lock);
-    round = ++group->cancel_round;
-    skui_spinlock_unlock(&group->lock);
     do {
-        count = group_next_to_cancel(group, round, batch, 32);
+        count = group_next_to_cancel(group, batch, 32);
         for (size_t i = 0; i < count; i++) {
             (void)skua_task_cancel(batch[i]);
             skua_future_unref(batch[i]);
@@ -165,8 +160,13 @@ static void child_done(skua_future *future, void *arg)
     struct group_child *child = arg;
     struct group *group = child->group;
     struct skui_outcome outcome;
-    skua_future *idle = NULL;
+    skui_claim waiter = 0;
 
+    if (group == NULL) {
+        skui_object_put(SKUI_OBJECT_GROUP_CHILD, child);
+        skua_future_unref(future);
+        return;
+    }
     skui_future_read(future, &outcome);
     if (outcome.status < 0 && outcome.status != SKUA_ECANCELED) {
         child_failed(group, &outcome);
@@ -175,17 +175,16 @@ static void child_done(skua_future *future, void *arg)
     }
     skui_spinlock_lock(&group->lock);
     child_unlink(group, child);
-    if (--group->live == 0 && group->idle != NULL) {
-        idle = group->idle; /* its reference moves here */
-        group->idle = NULL;
+    if (--group->live == 0) {
+        waiter = group->waiter;
+        group->waiter = 0;
     }
     skui_spinlock_unlock(&group->lock);
     /* From here on the parent may free the group. */
     skui_object_put(SKUI_OBJECT_GROUP_CHILD, child);
     skua_future_unref(future);
-    if (idle != NULL) {
-        (void)skua_future_set_result(idle, NULL);
-        skua_future_unref(idle);
+    if (waiter != 0) {
+        (void)skui_wake(waiter, 0);
     }
 }
 
@@ -232,7 +231,7 @@ int skua_task_group_create_task(skua_task_group *task_group, skua_task_fn *fn,
     }
     child->group = group_of(task_group);
     child->prev = NULL;
-    child->cancel_round = 0;
+    child->cancelled = false;
     status =
         skui_task_create_observed(fn, arg, child_done, child, &child->task);
     if (status == 0) {
@@ -241,7 +240,9 @@ int skua_task_group_create_task(skua_task_group *task_group, skua_task_fn *fn,
             skui_task_start(child->task);
             return 0;
         }
-        skui_task_drop_unstarted(child->task);
+        child->group = NULL;
+        skui_task_drop_unstarted(child->task); /* child_done() frees it */
+        return status;
     }
     skui_object_put(SKUI_OBJECT_GROUP_CHILD, child);
     return status;
@@ -249,34 +250,46 @@ int skua_task_group_create_task(skua_task_group *task_group, skua_task_fn *fn,
 
 /* --- joining --- */
 
+static void group_publish(skui_claim claim, void *arg)
+{
+    struct group *group = arg;
+    bool wait;
+
+    skui_spinlock_lock(&group->lock);
+    wait = group->live > 0;
+    group->waiter = wait ? claim : 0;
+    skui_spinlock_unlock(&group->lock);
+    if (!wait) {
+        (void)skui_wake(claim, 0);
+    }
+}
+
 /* Wait until no child lives; a cancelled wait cancels them and waits on. */
 static int group_wait(struct group *group)
 {
     int result = 0;
 
     for (;;) {
-        skua_future *idle;
-        int status = skua_future_new(NULL, &idle);
+        bool first;
+        size_t live;
 
-        if (status < 0) {
-            return status;
-        }
         skui_spinlock_lock(&group->lock);
-        if (group->live == 0) {
-            skui_spinlock_unlock(&group->lock);
-            skua_future_unref(idle);
+        group->waiter = 0; /* of an interrupted wait */
+        live = group->live;
+        skui_spinlock_unlock(&group->lock);
+        if (live == 0) {
             return result;
         }
-        skua_future_unref(group->idle); /* of an interrupted round */
-        group->idle = skua_future_ref(idle);
+        if (skui_task_wait(group_publish, group, SKUA_FOREVER) !=
+            SKUA_ECANCELED) {
+            continue;
+        }
+        result = SKUA_ECANCELED;
+        skui_spinlock_lock(&group->lock);
+        first = group->phase == GROUP_OPEN;
+        group->phase = GROUP_ABORTING;
         skui_spinlock_unlock(&group->lock);
-        status = skua_await(idle, NULL);
-        skua_future_unref(idle);
-        if (status == SKUA_ECANCELED) {
-            result = status;
-            skui_spinlock_lock(&group->lock);
-            group->phase = GROUP_ABORTING;
-            skui_spinlock_unlock(&group->lock);
+        if (first) {
             group_cancel_children(group);
         }
     }
@@ -337,5 +350,11 @@ int skua_task_group_join(skua_task_group *task_group)
         }
     }
     group->phase = GROUP_JOINED;
-    return group_outcome(group, status);
+    status = group_outcome(group, status);
+    if (status == SKUA_EGROUP && skua_task_cancelling(&self->future) > 0) {
+        /* A request from outside waits behind the errors (asyncio). */
+        (void)skua_task_uncancel(&self->future);
+        (void)skua_task_cancel(&self->future);
+    }
+    return status;
 }

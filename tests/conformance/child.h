@@ -44,10 +44,4 @@ inline int wait_for_child(pid_t pid)
 
 } // namespace conformance
 
-/* ThreadSanitizer ends children that start threads unless told otherwise. */
-extern "C" inline const char *__tsan_default_options()
-{
-    return "die_after_fork=0";
-}
-
 #endif

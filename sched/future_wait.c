@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * future_wait.c - threads and tasks wait for a future.
+ * Threads     Any thread that is no loop blocks; a task suspends.
+ * Invariants  Who gives up its wait leaves its node to skui_future_leave().
+ * Ordering    FU3 life of a waiter.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "future.h"
+#include "loop.h"
+#include "task.h"
+
+/* --- waiting in a plain thread --- */
+
+struct waiter_sleep {
+    struct timespec time;
+    const struct timespec *limit; /* NULL: none */
+};
+
+/* False when the deadline is over. */
+static bool waiter_sleep_for(int64_t deadline_ns, struct waiter_sleep *sleep)
+{
+    int64_t now = skui_clock_now();
+    int64_t left;
+
+    sleep->limit = NULL;
+    if (deadline_ns == SKUA_FOREVER) {
+        return true;
+    }
+    if (deadline_ns <= now) {
+        return false; /* before the difference could overflow */
+    }
+    left = deadline_ns - now;
+    sleep->time.tv_sec = left / SKUA_S;
+    sleep->time.tv_nsec = left % SKUA_S;
+    sleep->limit = &sleep->time;
+    return true;
+}
+
+static int future_wait_thread(skua_future *future, int64_t deadline_ns)
+{
+    struct skui_waiter *waiter =
+        skui_waiter_make(SKUI_WAITER_THREAD, NULL, NULL);
+    struct waiter_sleep sleep;
+
+    if (waiter == NULL) {
+        return -ENOMEM;
+    }
+    if (!skui_future_register(future, waiter)) {
+        skui_waiter_free(waiter);
+        return 0;
+    }
+    /* FU3 acquire: pairs with fire_thread(). */
+    while (skui_load_acquire(&waiter->life) == SKUI_WAITER_LIVE) {
+        if (!waiter_sleep_for(deadline_ns, &sleep)) {
+            skui_future_leave(future, waiter);
+            return skui_future_is_done(future) ? 0 : -ETIMEDOUT;
+        }
+        (void)syscall(SYS_futex, &waiter->life, FUTEX_WAIT_PRIVATE,
+                      SKUI_WAITER_LIVE, sleep.limit, NULL, 0);
+    }
+    skui_waiter_free(waiter);
+    return 0;
+}
+
+/* --- waiting in a task --- */
+
+struct await_state {
+    skua_future *future;
+    struct skui_waiter *waiter; /* NULL once it belongs to somebody else */
+    bool published;
+};
+
+static void await_publish(skui_claim claim, void *arg)
+{
+    struct await_state *state = arg;
+    struct skui_waiter *waiter = state->waiter;
+
+    waiter->to.claim = claim;
+    state->published = true;
+    if (!skui_future_register(state->future, waiter)) {
+        skui_waiter_free(waiter);
+        state->waiter = NULL; /* nobody has the claim but a timer */
+        (void)skui_wake(claim, 0);
+    }
+}
+
+static int future_wait_task(struct skui_task *task, skua_future *future,
+                            int64_t deadline_ns)
+{
+    struct await_state state = {future, NULL, false};
+    int reason;
+
+    if (future == &task->future) {
+        return -EDEADLK;
+    }
+    if (deadline_ns != SKUA_FOREVER && deadline_ns <= skui_clock_now()) {
+        return -ETIMEDOUT;
+    }
+    state.waiter = skui_waiter_make(SKUI_WAITER_TASK, NULL, NULL);
+    if (state.waiter == NULL) {
+        return -ENOMEM;
+    }
+    task->awaiting = future;
+    reason = skui_task_suspend(task, await_publish, &state, deadline_ns);
+    /* A request that came before goes to what is awaited now (asyncio). */
+    if (reason == SKUA_ECANCELED && !state.published &&
+        skua_future_cancel(future) == 1) {
+        reason = skui_task_suspend(task, await_publish, &state, deadline_ns);
+    }
+    task->awaiting = NULL;
+    if (!state.published) {
+        skui_waiter_free(state.waiter);
+    } else if (reason != 0 && state.waiter != NULL) {
+        skui_future_leave(future, state.waiter);
+    }
+    return skui_task_take_cancel(task) ? SKUA_ECANCELED : reason;
+}
+
+int skui_future_wait(skua_future *future, int64_t deadline_ns)
+{
+    struct skui_task *task = skui_task_self();
+
+    if (skui_future_is_done(future)) {
+        return 0;
+    }
+    if (task != NULL) {
+        return future_wait_task(task, future, deadline_ns);
+    }
+    if (skui_loop_self() != NULL) {
+        return -EDEADLK; /* a callback: it would block its own loop */
+    }
+    return future_wait_thread(future, deadline_ns);
+}

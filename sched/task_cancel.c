@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * task_cancel.c - the way of a cancel request.
+ * Threads     Any thread requests; the task itself takes.
+ * Invariants  A request is never lost: it ends a wait, waits in the word of a
+ *             task that has not ended, or starts anew.
+ * Ordering    WW1 (wait word).
+ * Progress    A canceller waits for another that HOLDs the word, a few
+ *             instructions, and begins anew while its target moves on.
+ *
+ * A request goes along what tasks await to the last of the chain. If that has
+ * ended already, the task that awaits it takes the request when it resumes.
+ */
+#include <errno.h>
+
+#include "task.h"
+
+bool skui_task_take_cancel(struct skui_task *task)
+{
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+
+    while ((word & SKUI_WAIT_CANCEL) != 0) {
+        /* WW1 acq_rel: what the canceller did is visible here. */
+        if (skui_cas_acq_rel(&task->wait_word, &word,
+                             word & ~(uint64_t)SKUI_WAIT_CANCEL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Leave a request pending for the wait `sequence`, whose future cannot be
+ * cancelled any more, or for a task that runs. False when the task is in
+ * another wait by now, or has ended: the request must start anew.
+ */
+static bool task_set_cancel(struct skui_task *task, uint64_t sequence)
+{
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+
+    do {
+        if ((word & SKUI_WAIT_ENDED) != 0 ||
+            ((word & SKUI_WAIT_PHASE) != SKUI_WAIT_RUNNING &&
+             (word & SKUI_WAIT_SEQUENCE_MASK) != sequence)) {
+            return false;
+        }
+        /* WW1 acq_rel: what the canceller did is visible to the task. */
+    } while (
+        !skui_cas_acq_rel(&task->wait_word, &word, word | SKUI_WAIT_CANCEL));
+    return true;
+}
+
+/*
+ * Let go of a HELD wait word. `cancel` ends a wait that still goes on, or
+ * else leaves the request pending.
+ */
+static void task_unhold(struct skui_task *task, bool cancel)
+{
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+    uint64_t next;
+    bool queue;
+
+    do {
+        uint64_t phase = word & SKUI_WAIT_PHASE;
+
+        next = word & ~(uint64_t)(SKUI_WAIT_HELD | SKUI_WAIT_DEFERRED);
+        queue = (word & SKUI_WAIT_DEFERRED) != 0;
+        if (cancel && phase != SKUI_WAIT_RUNNING) {
+            next = skui_word_with_reason(next, SKUA_ECANCELED);
+            queue = phase == SKUI_WAIT_PARKED;
+        } else if (cancel) {
+            next |= SKUI_WAIT_CANCEL;
+        }
+        /* WW1 acq_rel: the task may go on, and drop what it awaited. */
+    } while (!skui_cas_acq_rel(&task->wait_word, &word, next));
+    if (queue) {
+        skui_task_queue(task);
+    }
+}
+
+enum cancel_step {
+    CANCEL_TAKEN,    /* it has found its place */
+    CANCEL_PASS_ON,  /* it goes to what the task awaits */
+    CANCEL_TOO_LATE, /* what it came to has ended: who awaits that takes it */
+    CANCEL_REFUSED,  /* what it came to goes on: who awaits that goes on now */
+};
+
+/*
+ * One step of a request along the chain of awaits. PASS_ON: *out_future is a
+ * reference to what `task` awaits in the wait *out_sequence.
+ */
+static enum cancel_step task_cancel_step(struct skui_task *task,
+                                         skua_future **out_future,
+                                         uint64_t *out_sequence)
+{
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+
+    for (;;) {
+        if ((word & SKUI_WAIT_ENDED) != 0) {
+            return CANCEL_TOO_LATE;
+        }
+        if ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_RUNNING) {
+            /* WW1 acq_rel: the next suspension or resumption sees it. */
+            if (skui_cas_acq_rel(&task->wait_word, &word,
+                                 word | SKUI_WAIT_CANCEL)) {
+                return CANCEL_TAKEN;
+            }
+            continue;
+        }
+        if ((word & SKUI_WAIT_HELD) != 0) {
+            skui_cpu_relax();
+            word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+            continue;
+        }
+        /* WW1 acq_rel: `awaiting` and what it points to stay until unhold. */
+        if (skui_cas_acq_rel(&task->wait_word, &word, word | SKUI_WAIT_HELD)) {
+            break;
+        }
+    }
+    if (task->awaiting == NULL) {
+        task_unhold(task, true);
+        return CANCEL_TAKEN;
+    }
+    *out_future = skua_future_ref(task->awaiting);
+    *out_sequence = word & SKUI_WAIT_SEQUENCE_MASK;
+    task_unhold(task, false);
+    return CANCEL_PASS_ON;
+}
+
+/* The way of a request along a chain of awaits, which may be a ring. */
+struct cancel_walk {
+    skua_future *link;       /* a reference: where the request is */
+    skua_future *last;       /* a reference: the task that awaits it, or NULL */
+    uint64_t sequence;       /* of the wait of `last` */
+    const skua_future *mark; /* Brent: a link passed before; only compared */
+    uint32_t steps;          /* since the mark */
+    uint32_t limit;          /* of steps, until the mark moves */
+};
+
+static enum cancel_step walk_step(struct cancel_walk *walk, bool counted)
+{
+    skua_future *next = NULL;
+    enum cancel_step step;
+
+    if (!skui_future_is_task(walk->link)) {
+        if (skui_future_cancel_plain(walk->link)) {
+            return CANCEL_TAKEN;
+        }
+        return walk->link->kind == SKUI_FUTURE_EXECUTOR &&
+                       !skui_future_is_done(walk->link)
+                   ? CANCEL_REFUSED
+                   : CANCEL_TOO_LATE;
+    }
+    if (counted) {
+        /* relaxed: a counter */
+        (void)skui_fetch_add_relaxed(&skui_task_of(walk->link)->cancelling, 1u);
+    }
+    step = task_cancel_step(skui_task_of(walk->link), &next, &walk->sequence);
+    if (step != CANCEL_PASS_ON) {
+        return step;
+    }
+    skua_future_unref(walk->last);
+    walk->last = walk->link;
+    walk->link = next;
+    if (next == walk->mark) {
+        return CANCEL_REFUSED; /* a ring: nobody else would end it */
+    }
+    if (++walk->steps == walk->limit) {
+        walk->mark = next;
+        walk->steps = 0;
+        walk->limit *= 2;
+    }
+    return CANCEL_PASS_ON;
+}
+
+/* Once along the chain: 1, 0 when `task` has ended, -EAGAIN: begin anew. */
+static int task_request_once(struct skui_task *task, bool counted)
+{
+    struct cancel_walk walk = {
+        skua_future_ref(&task->future), NULL, 0, &task->future, 0, 1};
+    enum cancel_step step;
+    int result = 1;
+
+    do {
+        step = walk_step(&walk, counted);
+        counted = true;
+    } while (step == CANCEL_PASS_ON);
+    if (step == CANCEL_TOO_LATE && walk.last == NULL) {
+        result = 0;
+    } else if (step == CANCEL_TOO_LATE) {
+        result = task_set_cancel(skui_task_of(walk.last), walk.sequence)
+                     ? 1
+                     : -EAGAIN;
+    } else if (step == CANCEL_REFUSED) {
+        result = skui_future_wake_one(
+                     walk.link,
+                     skui_claim_make(skui_task_of(walk.last), walk.sequence),
+                     SKUA_ECANCELED)
+                     ? 1
+                     : -EAGAIN;
+    }
+    skua_future_unref(walk.last);
+    skua_future_unref(walk.link);
+    return result;
+}
+
+static int task_request(struct skui_task *task, bool counted)
+{
+    int result = task_request_once(task, counted);
+
+    while (result == -EAGAIN) {
+        skui_cpu_relax(); /* it awaits something else now, or is about to */
+        result = task_request_once(task, false);
+    }
+    return result;
+}
+
+int skui_task_cancel(struct skui_task *task)
+{
+    if (skui_future_is_done(&task->future)) {
+        skui_future_forgive(&task->future);
+        return 0;
+    }
+    return task_request(task, true);
+}
+
+int skua_task_cancel(skua_task *task)
+{
+    if (task == NULL || !skui_future_is_task(task)) {
+        return -EINVAL;
+    }
+    return skua_future_cancel(task);
+}
+
+int skua_task_cancelling(const skua_task *task)
+{
+    if (task == NULL || !skui_future_is_task(task)) {
+        return -EINVAL;
+    }
+    /* relaxed: a counter */
+    return (int)skui_load_relaxed(&skui_task_of(task)->cancelling);
+}
+
+int skua_task_uncancel(skua_task *task)
+{
+    struct skui_task *self;
+    uint32_t count;
+
+    if (task == NULL || !skui_future_is_task(task)) {
+        return -EINVAL;
+    }
+    self = skui_task_of(task);
+    count = skui_load_relaxed(&self->cancelling); /* relaxed: a counter */
+    do {
+        if (count == 0) {
+            return 0;
+        }
+    } while (!skui_cas_relaxed(&self->cancelling, &count, count - 1));
+    if (count == 1 && skui_task_take_cancel(self) &&
+        skui_load_relaxed(&self->cancelling) > 0) { /* relaxed: a counter */
+        /* A request came in between and was taken with it: give it back. */
+        (void)task_request(self, false);
+    }
+    return (int)(count - 1);
+}
