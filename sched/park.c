@@ -188,7 +188,7 @@ static int64_t spin_limit(const struct skui_idle *idle)
     case SKUA_SPIN_ADAPTIVE:
         break;
     }
-    return idle->gap_ns < 2 * idle->spin_ns ? idle->spin_ns : 0;
+    return idle->gap_ns < idle->spin_ns + idle->spin_ns / 2 ? idle->spin_ns : 0;
 }
 
 /*
@@ -375,9 +375,13 @@ void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
     if (idle_spin(loop, start_ns, deadline_ns)) {
         skui_idle_found(loop);
     } else {
+        /* A sleeper's gap holds its own wake, about what a spin may last: two
+         * loops that hand work to and fro would never try spinning again. */
         idle_park(loop, deadline_ns);
+        start_ns += idle->spin_ns;
     }
     gap_ns = skui_clock_now() - start_ns;
+    gap_ns = gap_ns < 0 ? 0 : gap_ns;
     if (gap_ns > GAP_LIMIT * idle->spin_ns) {
         gap_ns = GAP_LIMIT * idle->spin_ns;
     }

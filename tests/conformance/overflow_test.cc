@@ -86,9 +86,10 @@ TEST_P(ConformanceOverflowDeathTest, GuardSizedFramesDoNotStepOverTheGuard)
 
 int fault(void *)
 {
-    volatile int *nowhere = nullptr;
+    /* Not null, which UBSan would catch before the kernel does. */
+    volatile uintptr_t nowhere = 64;
 
-    *nowhere = 1;
+    *reinterpret_cast<volatile int *>(nowhere) = 1;
     return 0;
 }
 
