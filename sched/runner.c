@@ -136,11 +136,19 @@ skua_runner *skua_get_running_runner(void)
 static void *runner_thread(void *arg)
 {
     skua_loop *loop = arg;
+    skua_runner *runner = loop->runner;
     char name[16];
+    int status;
 
     (void)snprintf(name, sizeof(name), "skua-%u", loop->index);
     (void)pthread_setname_np(pthread_self(), name);
-    if (skui_loop_enter(loop) == 0) {
+    status = skui_loop_enter(loop);
+    if (status < 0) {
+        /* relaxed: ordered by the semaphore */
+        skui_store_relaxed(&runner->enter_status, status);
+    }
+    (void)sem_post(&runner->entered);
+    if (status == 0) {
         skui_loop_run(loop);
         skui_loop_leave(loop);
     }
@@ -154,20 +162,19 @@ static void runner_stop_threads(skua_runner *runner)
     }
     for (unsigned i = 1; i <= runner->started; i++) {
         (void)pthread_join(runner->threads[i], NULL);
+        /* relaxed: a loop that could not be entered has not seen it */
+        skui_store_relaxed(&runner->loops[i]->stop_requested, false);
     }
     runner->started = 0;
 }
 
-/* Start the threads of loops 1.., with all signals blocked. */
-static int runner_start_threads(skua_runner *runner)
+/* Create the threads of loops 1.., with all signals blocked; an errno or 0. */
+static int runner_create_threads(skua_runner *runner)
 {
     sigset_t all;
     sigset_t before;
     int error = 0;
 
-    if (runner->started + 1 >= runner->count) {
-        return 0;
-    }
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     while (runner->started + 1 < runner->count && error == 0) {
@@ -180,10 +187,33 @@ static int runner_start_threads(skua_runner *runner)
         }
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error != 0) {
+    return error;
+}
+
+/* Start loops 1.. and wait until each of them runs. */
+static int runner_start_threads(skua_runner *runner)
+{
+    int status;
+
+    if (runner->started + 1 >= runner->count) {
+        return 0;
+    }
+    (void)sem_init(&runner->entered, 0, 0);
+    skui_store_relaxed(&runner->enter_status, 0); /* relaxed: no thread yet */
+    status = -runner_create_threads(runner);
+    for (unsigned i = 0; i < runner->started; i++) {
+        while (sem_wait(&runner->entered) != 0) {
+            /* a signal: wait again */
+        }
+    }
+    if (status == 0) {
+        /* relaxed: ordered by the semaphore */
+        status = skui_load_relaxed(&runner->enter_status);
+    }
+    if (status < 0) {
         runner_stop_threads(runner);
     }
-    return -error;
+    return status;
 }
 
 /* --- running --- */

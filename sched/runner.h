@@ -5,6 +5,8 @@
 #ifndef SKUI_RUNNER_H
 #define SKUI_RUNNER_H
 
+#include <semaphore.h>
+
 #include "executor/slot.h"
 #include "inject.h"
 #include "loop.h"
@@ -30,7 +32,9 @@ struct skua_runner {
     struct skui_executor_slot executor_slot;
 
     /* The thread that runs it. */
-    pthread_t *threads; /* of loops 1.. */
+    pthread_t *threads;        /* of loops 1.. */
+    sem_t entered;             /* posted by each new thread, once */
+    _Atomic(int) enter_status; /* relaxed: ordered by `entered` */
     unsigned started;
     skua_task *main_task; /* while running */
     skua_handle *sigint_handle;
