@@ -13,18 +13,10 @@
 #if defined(SKUI_ASAN)
 #include <sanitizer/asan_interface.h>
 #endif
-#if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>) && !defined(SKUI_ASAN) && \
-    !defined(SKUI_TSAN)
-#include <valgrind/valgrind.h>
-#define SKUI_VALGRIND 1
-#endif
-#endif
 
 void skui_coroutine_init_thread(struct skui_coroutine *coroutine)
 {
     coroutine->context = NULL;
-    coroutine->valgrind_id = 0;
 #if defined(SKUI_ASAN)
     {
         pthread_attr_t attributes;
@@ -59,13 +51,8 @@ void skui_coroutine_prepare(struct skui_coroutine *coroutine,
 #endif
     coroutine->context =
         skui_arch_prepare(stack->limit, stack->top, entry, arg);
-    coroutine->valgrind_id = 0;
 #if defined(SKUI_TSAN)
     coroutine->fiber = __tsan_create_fiber(0);
-#endif
-#if defined(SKUI_VALGRIND)
-    coroutine->valgrind_id =
-        (unsigned)VALGRIND_STACK_REGISTER(stack->limit, stack->top);
 #endif
 }
 
@@ -83,9 +70,6 @@ void skui_coroutine_fini(struct skui_coroutine *coroutine)
 {
 #if defined(SKUI_TSAN)
     __tsan_destroy_fiber(coroutine->fiber);
-#endif
-#if defined(SKUI_VALGRIND)
-    VALGRIND_STACK_DEREGISTER(coroutine->valgrind_id);
 #endif
     coroutine->context = NULL;
 }

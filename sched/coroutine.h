@@ -50,7 +50,6 @@ struct skui_coroutine {
 #if defined(SKUI_TSAN)
     void *fiber;
 #endif
-    unsigned valgrind_id;
 };
 
 /* Describe the calling thread's own stack. */

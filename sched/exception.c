@@ -260,15 +260,14 @@ skua_exception *skua_current_exception(void)
     return skui_frame_current()->exception;
 }
 
-void skui_outcome_capture(skua_task_fn *fn, void *arg, struct skui_outcome *out)
+void skui_outcome_capture(struct skui_frame *frame, skua_task_fn *fn, void *arg,
+                          struct skui_outcome *out)
 {
-    struct skui_frame saved = *skui_frame_current();
-    struct skui_frame *frame = skui_frame_current();
+    struct skui_frame saved = *frame;
 
     frame->value = NULL;
     frame->exception = NULL;
     out->status = fn(arg);
-    frame = skui_frame_current(); /* a task's thread may have changed */
     out->value = out->status >= 0 ? frame->value : NULL;
     out->exception = frame->exception;
     if (out->status >= 0 ||
@@ -296,6 +295,6 @@ int skua_call(skua_task_fn *fn, void *arg, void **out_result)
     if (fn == NULL) {
         return -EINVAL;
     }
-    skui_outcome_capture(fn, arg, &outcome);
+    skui_outcome_capture(skui_frame_current(), fn, arg, &outcome);
     return skui_outcome_deliver(&outcome, out_result);
 }

@@ -22,8 +22,9 @@ struct skui_outcome {
 /* The frame of the code that runs here: its task's or its thread's. */
 struct skui_frame *skui_frame_current(void);
 
-/* Call fn(arg) and catch what it returns and raises. */
-void skui_outcome_capture(skua_task_fn *fn, void *arg,
+/* Call fn(arg) in the frame that runs here, and catch what it returns and
+ * raises. */
+void skui_outcome_capture(struct skui_frame *frame, skua_task_fn *fn, void *arg,
                           struct skui_outcome *out);
 
 /* Hand an outcome to the code that runs here; takes its exception. */

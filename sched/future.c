@@ -47,28 +47,31 @@ _Static_assert(sizeof(struct skua_future) <= SKUI_CACHE_LINE,
                "a future is one cache line");
 
 /* An empty part in `handoff`, distinct from nothing offered. */
-static struct skui_waiter handoff_empty;
+static struct skui_runnable handoff_empty;
 
-static struct skui_waiter *state_list(uintptr_t state)
+static struct skui_runnable *state_list(uintptr_t state)
 {
-    return (struct skui_waiter *)(state & ~(uintptr_t)SKUI_FUTURE_FLAGS);
+    return (struct skui_runnable *)(state & ~(uintptr_t)SKUI_FUTURE_FLAGS);
 }
 
-static struct skui_waiter *waiter_next(struct skui_waiter *waiter)
+static struct skui_runnable *node_next(struct skui_runnable *node)
 {
     /* relaxed: the list was acquired as a whole (FU2) */
-    struct skui_runnable *next = skui_load_relaxed(&waiter->runnable.next);
-
-    return next == NULL ? NULL
-                        : SKUI_CONTAINER_OF(next, struct skui_waiter, runnable);
+    return skui_load_relaxed(&node->next);
 }
 
-static void waiter_set_next(struct skui_waiter *waiter,
-                            struct skui_waiter *next)
+static void node_set_next(struct skui_runnable *node,
+                          struct skui_runnable *next)
 {
-    /* relaxed: published by the state word (FU2) */
-    skui_store_relaxed(&waiter->runnable.next,
-                       next == NULL ? NULL : &next->runnable);
+    skui_store_relaxed(&node->next, next); /* relaxed: published by FU2 */
+}
+
+/* NULL: the node is a task. */
+static struct skui_waiter *node_waiter(struct skui_runnable *node)
+{
+    return node->kind == SKUI_RUNNABLE_TASK
+               ? NULL
+               : SKUI_CONTAINER_OF(node, struct skui_waiter, runnable);
 }
 
 void skui_waiter_free(struct skui_waiter *waiter)
@@ -190,7 +193,7 @@ void skui_future_report_unread(skua_loop *loop)
 void skui_future_fini(skua_future *future)
 {
     uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: last ref */
-    struct skui_waiter *waiter;
+    struct skui_runnable *node;
 
     if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE) {
         if ((state & SKUI_FUTURE_UNREAD) != 0 && future->reports_unread) {
@@ -200,12 +203,16 @@ void skui_future_fini(skua_future *future)
         future->exception = NULL;
         return;
     }
-    for (waiter = state_list(state); waiter != NULL;) {
-        struct skui_waiter *next = waiter_next(waiter);
+    /* What left, or callbacks, which hold no reference; no task waits for a
+     * future without one. */
+    for (node = state_list(state); node != NULL;) {
+        struct skui_runnable *next = node_next(node);
+        struct skui_waiter *waiter = node_waiter(node);
 
-        skui_waiter_free(
-            waiter); /* left, or a callback that holds no reference */
-        waiter = next;
+        if (waiter != NULL) {
+            skui_waiter_free(waiter);
+        }
+        node = next;
     }
 }
 
@@ -238,7 +245,7 @@ void skua_future_unref(skua_future *future)
 
 /* --- firing --- */
 
-static void fire_task(struct skui_waiter *waiter)
+static void fire_claim(struct skui_waiter *waiter)
 {
     /* FU3 acquire: pairs with skui_future_leave(). */
     if (skui_load_acquire(&waiter->life) == SKUI_WAITER_LEFT ||
@@ -255,7 +262,7 @@ static void fire_task(struct skui_waiter *waiter)
 
 static void fire_thread(struct skui_waiter *waiter)
 {
-    /* FU3 acq_rel: as fire_task(). */
+    /* FU3 acq_rel: as fire_claim(). */
     if (skui_exchange_acq_rel(&waiter->life, (uint32_t)SKUI_WAITER_TAKEN) ==
         SKUI_WAITER_LEFT) {
         skui_waiter_free(waiter);
@@ -276,11 +283,11 @@ static void fire_inline(struct skui_waiter *waiter, skua_future *future)
     skui_waiter_free(waiter);
 }
 
-static void fire(struct skui_waiter *waiter, skua_future *future)
+static void fire_waiter(struct skui_waiter *waiter, skua_future *future)
 {
     switch ((enum skui_waiter_kind)waiter->runnable.detail) {
-    case SKUI_WAITER_TASK:
-        fire_task(waiter);
+    case SKUI_WAITER_CLAIM:
+        fire_claim(waiter);
         break;
     case SKUI_WAITER_THREAD:
         fire_thread(waiter);
@@ -307,21 +314,28 @@ void skui_waiter_run(struct skui_waiter *waiter)
 }
 
 /* Fire a list, newest first as it comes, oldest first as it goes. */
-static void fire_list(struct skui_waiter *newest, skua_future *future)
+static void fire_list(struct skui_runnable *newest, skua_future *future)
 {
-    struct skui_waiter *oldest = NULL;
+    struct skui_runnable *oldest = NULL;
 
     while (newest != NULL) {
-        struct skui_waiter *next = waiter_next(newest);
+        struct skui_runnable *next = node_next(newest);
 
-        waiter_set_next(newest, oldest);
+        node_set_next(newest, oldest);
         oldest = newest;
         newest = next;
     }
     while (oldest != NULL) {
-        struct skui_waiter *next = waiter_next(oldest);
+        struct skui_runnable *next = node_next(oldest);
+        struct skui_waiter *waiter = node_waiter(oldest);
 
-        fire(oldest, future);
+        if (waiter != NULL) {
+            fire_waiter(waiter, future);
+        } else {
+            skui_task_fulfil(
+                SKUI_CONTAINER_OF(oldest, struct skui_task, runnable),
+                future->status, future->value);
+        }
         oldest = next;
     }
 }
@@ -330,11 +344,11 @@ static void fire_list(struct skui_waiter *newest, skua_future *future)
  * Completer and scrubber each bring their part of the list; the second fires
  * both. `mine_is_older` tells which part the caller has.
  */
-static void future_hand_off(skua_future *future, struct skui_waiter *mine,
+static void future_hand_off(skua_future *future, struct skui_runnable *mine,
                             bool mine_is_older)
 {
-    struct skui_waiter *offer = mine == NULL ? &handoff_empty : mine;
-    struct skui_waiter *other = NULL;
+    struct skui_runnable *offer = mine == NULL ? &handoff_empty : mine;
+    struct skui_runnable *other = NULL;
 
     /* FU4 acq_rel: the second one acquires the first one's part. */
     if (skui_cas_acq_rel(&future->handoff, &other, offer)) {
@@ -349,19 +363,29 @@ static void future_hand_off(skua_future *future, struct skui_waiter *mine,
 
 /* --- completing --- */
 
-static bool future_claim(skua_future *future, bool cancelling)
+/* PENDING -> SETTING; false when another has it. */
+static bool future_claim(skua_future *future)
+{
+    /* FU2 acq_rel: keeps the list visible to who takes it. DONE holds the bit
+     * as well, so one read-modify-write that needs no look before decides: a
+     * future in another core's cache is fetched once. */
+    return (skui_fetch_or_acq_rel(&future->state,
+                                  (uintptr_t)SKUI_FUTURE_SETTING) &
+            SKUI_FUTURE_SETTING) == 0;
+}
+
+/* The same for a cancel request, which running work refuses. */
+static bool future_claim_to_cancel(skua_future *future)
 {
     uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
 
     do {
-        if ((state & SKUI_FUTURE_PHASE) != SKUI_FUTURE_PENDING) {
+        if ((state & SKUI_FUTURE_PHASE) != SKUI_FUTURE_PENDING ||
+            ((state & SKUI_FUTURE_RUNNING) != 0 &&
+             future->kind == SKUI_FUTURE_EXECUTOR)) {
             return false;
         }
-        if (cancelling && (state & SKUI_FUTURE_RUNNING) != 0 &&
-            future->kind == SKUI_FUTURE_EXECUTOR) {
-            return false;
-        }
-        /* FU2 acq_rel: keeps the list visible to who takes it. */
+        /* FU2 acq_rel: as future_claim(). */
     } while (
         !skui_cas_acq_rel(&future->state, &state, state | SKUI_FUTURE_SETTING));
     return true;
@@ -393,7 +417,11 @@ static void future_publish(skua_future *future, struct skui_outcome *outcome)
 
 bool skui_future_complete(skua_future *future, struct skui_outcome *outcome)
 {
-    if (!future_claim(future, outcome->status == SKUA_ECANCELED)) {
+    bool claimed = outcome->status == SKUA_ECANCELED
+                       ? future_claim_to_cancel(future)
+                       : future_claim(future);
+
+    if (!claimed) {
         skua_exception_unref(outcome->exception);
         return false;
     }
@@ -443,28 +471,39 @@ void skui_future_forgive(skua_future *future)
 
 /* --- registering and leaving --- */
 
-bool skui_future_register(skua_future *future, struct skui_waiter *waiter)
+/* Add a node. False when the future is done. */
+static bool future_push(skua_future *future, struct skui_runnable *node)
 {
     uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
 
-    /* relaxed: published by the CAS below */
-    skui_store_relaxed(&waiter->life, (uint32_t)SKUI_WAITER_LIVE);
     for (;;) {
         if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE) {
             return false;
         }
-        waiter_set_next(waiter, state_list(state));
+        node_set_next(node, state_list(state));
         /* FU2 acq_rel: the node is visible to who takes the list; what this
          * list already holds stays so. */
         if (skui_cas_acq_rel(&future->state, &state,
-                             (uintptr_t)waiter | (state & SKUI_FUTURE_FLAGS))) {
+                             (uintptr_t)node | (state & SKUI_FUTURE_FLAGS))) {
             return true;
         }
     }
 }
 
+bool skui_future_register(skua_future *future, struct skui_waiter *waiter)
+{
+    /* relaxed: published by FU2 */
+    skui_store_relaxed(&waiter->life, (uint32_t)SKUI_WAITER_LIVE);
+    return future_push(future, &waiter->runnable);
+}
+
+bool skui_future_register_task(skua_future *future, struct skui_task *task)
+{
+    return future_push(future, &task->runnable);
+}
+
 /* Take the list out under SCRUB. False when done or another one scrubs. */
-static bool scrub_begin(skua_future *future, struct skui_waiter **out_list)
+static bool scrub_begin(skua_future *future, struct skui_runnable **out_list)
 {
     uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
 
@@ -482,23 +521,23 @@ static bool scrub_begin(skua_future *future, struct skui_waiter **out_list)
 }
 
 /* Append `older` behind the oldest of `newer`. */
-static struct skui_waiter *list_join(struct skui_waiter *newer,
-                                     struct skui_waiter *older)
+static struct skui_runnable *list_join(struct skui_runnable *newer,
+                                       struct skui_runnable *older)
 {
-    struct skui_waiter *last = newer;
+    struct skui_runnable *last = newer;
 
     if (newer == NULL) {
         return older;
     }
-    while (waiter_next(last) != NULL) {
-        last = waiter_next(last);
+    while (node_next(last) != NULL) {
+        last = node_next(last);
     }
-    waiter_set_next(last, older);
+    node_set_next(last, older);
     return newer;
 }
 
 /* Put what is left back; fire it when the future was completed meanwhile. */
-static void scrub_end(skua_future *future, struct skui_waiter *rest)
+static void scrub_end(skua_future *future, struct skui_runnable *rest)
 {
     uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
 
@@ -526,39 +565,62 @@ static void scrub_end(skua_future *future, struct skui_waiter *rest)
     }
 }
 
-/* Weed a list that the caller took: what left, and callbacks equal to (fn,
- * arg) when fn is given, which are counted. */
-static struct skui_waiter *scrub_weed(struct skui_waiter *list,
-                                      skua_done_callback_fn *fn, void *arg,
-                                      int *out_removed, uint32_t *out_live)
+/* What a scrubber looks for beside waiters that left. */
+struct weed {
+    skua_done_callback_fn *fn; /* callbacks equal to (fn, arg), unless NULL */
+    void *arg;
+    const struct skui_task *task; /* this one, unless NULL */
+    int removed;                  /* how many of those were found */
+    uint32_t live;                /* how many stay */
+};
+
+/* Whether a node goes; frees what does, but for a task. */
+static bool weed_node(struct weed *weed, struct skui_runnable *node)
 {
-    struct skui_waiter *kept = NULL;
-    struct skui_waiter *last = NULL;
+    struct skui_waiter *waiter = node_waiter(node);
+
+    if (waiter == NULL) {
+        bool found = weed->task != NULL && node == &weed->task->runnable;
+
+        weed->removed += found;
+        return found;
+    }
+    if (node->detail >= SKUI_WAITER_CALLBACK) {
+        if (weed->fn == NULL || waiter->to.fn != weed->fn ||
+            waiter->arg != weed->arg) {
+            return false;
+        }
+        weed->removed++;
+        /* FU3 acquire: pairs with skui_future_leave(). */
+    } else if (skui_load_acquire(&waiter->life) != SKUI_WAITER_LEFT) {
+        return false;
+    }
+    skui_waiter_free(waiter);
+    return true;
+}
+
+/* Weed a list that the caller took; what stays. */
+static struct skui_runnable *scrub_weed(struct skui_runnable *list,
+                                        struct weed *weed)
+{
+    struct skui_runnable *kept = NULL;
+    struct skui_runnable *last = NULL;
 
     while (list != NULL) {
-        struct skui_waiter *waiter = list;
-        bool callback = waiter->runnable.detail >= SKUI_WAITER_CALLBACK;
+        struct skui_runnable *node = list;
 
-        list = waiter_next(waiter);
-        if (callback && fn != NULL && waiter->to.fn == fn &&
-            waiter->arg == arg) {
-            (*out_removed)++;
-            skui_waiter_free(waiter);
+        list = node_next(node);
+        if (weed_node(weed, node)) {
             continue;
         }
-        /* FU3 acquire: pairs with skui_future_leave(). */
-        if (!callback && skui_load_acquire(&waiter->life) == SKUI_WAITER_LEFT) {
-            skui_waiter_free(waiter);
-            continue;
-        }
-        (*out_live)++;
-        waiter_set_next(waiter, NULL);
+        weed->live++;
+        node_set_next(node, NULL);
         if (last == NULL) {
-            kept = waiter;
+            kept = node;
         } else {
-            waiter_set_next(last, waiter);
+            node_set_next(last, node);
         }
-        last = waiter;
+        last = node;
     }
     return kept;
 }
@@ -573,26 +635,36 @@ static uint16_t scrub_threshold(uint32_t live)
 }
 
 /* False when it could not scrub: done, or another thread does. */
-static bool future_scrub(skua_future *future, skua_done_callback_fn *fn,
-                         void *arg, int *out_removed)
+static bool future_scrub(skua_future *future, struct weed *weed)
 {
-    struct skui_waiter *list;
-    uint32_t live = 0;
+    struct skui_runnable *list;
 
     if (!scrub_begin(future, &list)) {
         return false;
     }
     skui_store_relaxed(&future->dead, 0u); /* relaxed: about */
-    list = scrub_weed(list, fn, arg, out_removed, &live);
+    list = scrub_weed(list, weed);
     /* relaxed: written under SCRUB, read as a hint */
-    skui_store_relaxed(&future->scrub_at, scrub_threshold(live));
+    skui_store_relaxed(&future->scrub_at, scrub_threshold(weed->live));
     scrub_end(future, list);
     return true;
 }
 
+/* Scrub for something certain to be found, unless the future is done. */
+static int future_weed(skua_future *future, struct weed *weed)
+{
+    while (!future_scrub(future, weed)) {
+        if (skui_future_is_done(future)) {
+            return 0;
+        }
+        skui_cpu_relax(); /* another thread scrubs: a few instructions */
+    }
+    return weed->removed;
+}
+
 void skui_future_leave(skua_future *future, struct skui_waiter *waiter)
 {
-    int removed = 0;
+    struct weed weed = {0};
 
     /* FU3 acq_rel: the second of completer and leaver frees. */
     if (skui_exchange_acq_rel(&waiter->life, (uint32_t)SKUI_WAITER_LEFT) ==
@@ -603,25 +675,15 @@ void skui_future_leave(skua_future *future, struct skui_waiter *waiter)
     /* relaxed: about how many; only the scrubber must be alone */
     if (skui_fetch_add_relaxed(&future->dead, 1u) + 1 >=
         skui_load_relaxed(&future->scrub_at)) {
-        (void)future_scrub(future, NULL, NULL, &removed);
+        (void)future_scrub(future, &weed);
     }
 }
 
-bool skui_future_wake_one(skua_future *future, skui_claim claim, int reason)
+bool skui_future_withdraw(skua_future *future, struct skui_task *task)
 {
-    struct skui_waiter *list;
-    bool won = false;
+    struct weed weed = {.task = task};
 
-    if (!scrub_begin(future, &list)) {
-        return false;
-    }
-    for (struct skui_waiter *i = list; i != NULL; i = waiter_next(i)) {
-        if (i->runnable.detail == SKUI_WAITER_TASK && i->to.claim == claim) {
-            won = skui_wake(claim, reason);
-        }
-    }
-    scrub_end(future, list);
-    return won;
+    return future_weed(future, &weed) != 0;
 }
 
 struct skui_waiter *skui_waiter_make(enum skui_waiter_kind kind,
@@ -650,7 +712,7 @@ int skui_future_add_inline(skua_future *future, skua_done_callback_fn *fn,
         return -ENOMEM;
     }
     if (!skui_future_register(future, waiter)) {
-        fire(waiter, future);
+        fire_waiter(waiter, future);
     }
     return 0;
 }
@@ -682,7 +744,7 @@ int skua_future_add_done_callback(skua_future *future,
     waiter->loop = loop;
     waiter->loop_id = skui_loop_id(loop);
     if (!skui_future_register(future, waiter)) {
-        fire(waiter, future);
+        fire_waiter(waiter, future);
     }
     return 0;
 }
@@ -690,18 +752,9 @@ int skua_future_add_done_callback(skua_future *future,
 int skua_future_remove_done_callback(skua_future *future,
                                      skua_done_callback_fn *fn, void *arg)
 {
-    int removed = 0;
+    struct weed weed = {.fn = fn, .arg = arg};
     int status =
         future == NULL || fn == NULL ? -EINVAL : skui_future_check(future);
 
-    if (status < 0) {
-        return status;
-    }
-    while (!future_scrub(future, fn, arg, &removed)) {
-        if (skui_future_is_done(future)) {
-            return 0;
-        }
-        skui_cpu_relax(); /* another thread scrubs: a few instructions */
-    }
-    return removed;
+    return status < 0 ? status : future_weed(future, &weed);
 }

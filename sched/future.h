@@ -3,7 +3,8 @@
  * future.h - one outcome and those who wait for it.
  *
  * The state word holds a phase, flags, and while the future is not done the
- * list of its waiters, newest first:
+ * list of its waiters, newest first: tasks, by their own runnable, which no
+ * queue needs meanwhile, and for all else a struct skui_waiter:
  *
  *   PENDING  no outcome; anyone may claim it
  *   SETTING  one completer has claimed it and owns status, value, exception
@@ -31,7 +32,7 @@ SKUI_BEGIN_DECLS
 enum {
     SKUI_FUTURE_PENDING = 0,
     SKUI_FUTURE_SETTING = 1,
-    SKUI_FUTURE_DONE = 2,
+    SKUI_FUTURE_DONE = 3, /* with the bit of SETTING: see future_claim() */
     SKUI_FUTURE_PHASE = 3,
     SKUI_FUTURE_RUNNING = 4,
     SKUI_FUTURE_SCRUB = 8,
@@ -48,18 +49,26 @@ enum skui_future_kind {
     SKUI_FUTURE_EXECUTOR, /* concurrent.futures.Future */
 };
 
-struct skui_waiter;
+struct skui_task;
 
 /* One cache line: a completion in another core moves no more than that. */
 struct skua_future {
     _Atomic(uintptr_t) state;
-    _Atomic(struct skui_waiter *) handoff; /* FU4: see future.c, scrub */
-    _Atomic(uint32_t) refs;                /* RF1 */
-    _Atomic(uint16_t) dead;                /* relaxed: nodes that left, about */
+    _Atomic(struct skui_runnable *) handoff; /* FU4: see future.c, scrub */
+    _Atomic(uint32_t) refs;                  /* RF1 */
+    _Atomic(uint16_t) dead;     /* relaxed: nodes that left, about */
     _Atomic(uint16_t) scrub_at; /* relaxed: how many are worth a scrub */
     int status; /* owned by the completer until DONE, as below */
-    void *value;
-    skua_exception *exception;
+    union {
+        struct {
+            void *value;
+            skua_exception *exception;
+        };
+        struct { /* a task that has not started */
+            skua_task_fn *fn;
+            void *arg;
+        } start;
+    };
     skua_loop *loop; /* home; constant; type-stable, see loop_id */
     uint32_t loop_id;
     uint8_t kind;        /* constant */
@@ -68,7 +77,7 @@ struct skua_future {
 
 /* What a waiter does when the future is done: runnable.detail. */
 enum skui_waiter_kind {
-    SKUI_WAITER_TASK,     /* wake a claim */
+    SKUI_WAITER_CLAIM,    /* wake a task that may leave before */
     SKUI_WAITER_THREAD,   /* wake a thread that sleeps on `life` */
     SKUI_WAITER_CALLBACK, /* queue fn(future, arg) on `loop` */
     SKUI_WAITER_INLINE,   /* call fn(future, arg) in the completing thread */
@@ -153,14 +162,20 @@ void skui_waiter_free(struct skui_waiter *waiter);
  */
 bool skui_future_register(skua_future *future, struct skui_waiter *waiter);
 
-/* Give up a waiter of kind TASK or THREAD, which is not used afterwards. */
+/* Give up a waiter of kind CLAIM or THREAD, which is not used afterwards. */
 void skui_future_leave(skua_future *future, struct skui_waiter *waiter);
 
 /*
- * Wake the task that waits here with `claim`. False when it is not registered
- * or not any more, or when another thread has the list.
+ * Add a task that is parked and has no other waker. False when the future is
+ * done: it was not added.
  */
-bool skui_future_wake_one(skua_future *future, skui_claim claim, int reason);
+bool skui_future_register_task(skua_future *future, struct skui_task *task);
+
+/*
+ * Take such a task out again: true when it is the caller's to wake, false when
+ * it was not there, or whoever completes the future wakes it.
+ */
+bool skui_future_withdraw(skua_future *future, struct skui_task *task);
 
 /* Call fn(future, arg) in whatever thread completes it, now if it is done. */
 int skui_future_add_inline(skua_future *future, skua_done_callback_fn *fn,
@@ -181,8 +196,10 @@ skua_loop *skui_future_home(const skua_future *future);
 /* 0, or SKUA_EFORKED for a future of the parent process. */
 int skui_future_check(const skua_future *future);
 
-/* Await in a task or a thread; see skua_await_until(). */
-int skui_future_wait(skua_future *future, int64_t deadline_ns);
+/* Await in a task or a thread; see skua_await_until(). On 0 *out is as
+ * skui_future_read() gives it. */
+int skui_future_wait(skua_future *future, int64_t deadline_ns,
+                     struct skui_outcome *out);
 
 SKUI_END_DECLS
 

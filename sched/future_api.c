@@ -197,13 +197,9 @@ int skua_await_until(skua_future *future, int64_t deadline_ns,
         status = -EINVAL;
     }
     if (status == 0) {
-        status = skui_future_wait(future, deadline_ns);
+        status = skui_future_wait(future, deadline_ns, &outcome);
     }
-    if (status < 0) {
-        return status;
-    }
-    skui_future_read(future, &outcome);
-    return skui_outcome_deliver(&outcome, out_result);
+    return status < 0 ? status : skui_outcome_deliver(&outcome, out_result);
 }
 
 int skua_await(skua_future *future, void **out_result)

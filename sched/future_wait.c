@@ -70,6 +70,19 @@ static int future_wait_thread(skua_future *future, int64_t deadline_ns)
 
 /* --- waiting in a task --- */
 
+/* Without a deadline: the task itself is the waiter. */
+static int future_wait_task(struct skui_task *task, skua_future *future)
+{
+    int reason = skui_task_await(task, future);
+
+    if (reason == SKUI_REASON_NOT_PARKED) {
+        /* A request that came before goes to what is awaited now (asyncio). */
+        reason = skua_future_cancel(future) == 1 ? skui_task_await(task, future)
+                                                 : SKUA_ECANCELED;
+    }
+    return reason == SKUI_REASON_NOT_PARKED ? SKUA_ECANCELED : reason;
+}
+
 struct await_state {
     skua_future *future;
     struct skui_waiter *waiter; /* NULL once it belongs to somebody else */
@@ -90,25 +103,22 @@ static void await_publish(skui_claim claim, void *arg)
     }
 }
 
-static int future_wait_task(struct skui_task *task, skua_future *future,
-                            int64_t deadline_ns)
+static int future_wait_task_until(struct skui_task *task, skua_future *future,
+                                  int64_t deadline_ns)
 {
     struct await_state state = {future, NULL, false};
     int reason;
 
-    if (future == &task->future) {
-        return -EDEADLK;
-    }
-    if (deadline_ns != SKUA_FOREVER && deadline_ns <= skui_clock_now()) {
+    if (deadline_ns <= skui_clock_now()) {
         return -ETIMEDOUT;
     }
-    state.waiter = skui_waiter_make(SKUI_WAITER_TASK, NULL, NULL);
+    state.waiter = skui_waiter_make(SKUI_WAITER_CLAIM, NULL, NULL);
     if (state.waiter == NULL) {
         return -ENOMEM;
     }
     task->awaiting = future;
     reason = skui_task_suspend(task, await_publish, &state, deadline_ns);
-    /* A request that came before goes to what is awaited now (asyncio). */
+    /* As future_wait_task(). */
     if (reason == SKUA_ECANCELED && !state.published &&
         skua_future_cancel(future) == 1) {
         reason = skui_task_suspend(task, await_publish, &state, deadline_ns);
@@ -119,21 +129,45 @@ static int future_wait_task(struct skui_task *task, skua_future *future,
     } else if (reason != 0 && state.waiter != NULL) {
         skui_future_leave(future, state.waiter);
     }
+    return reason;
+}
+
+/* 0 when the future is done; or it has delivered. */
+static int future_suspend(struct skui_task *task, skua_future *future,
+                          int64_t deadline_ns)
+{
+    int reason;
+
+    if (future == &task->future) {
+        return -EDEADLK;
+    }
+    reason = deadline_ns == SKUA_FOREVER
+                 ? future_wait_task(task, future)
+                 : future_wait_task_until(task, future, deadline_ns);
     return skui_task_take_cancel(task) ? SKUA_ECANCELED : reason;
 }
 
-int skui_future_wait(skua_future *future, int64_t deadline_ns)
+int skui_future_wait(skua_future *future, int64_t deadline_ns,
+                     struct skui_outcome *out)
 {
     struct skui_task *task = skui_task_self();
+    int status = 0;
 
-    if (skui_future_is_done(future)) {
+    if (!skui_future_is_done(future)) {
+        if (task != NULL) {
+            status = future_suspend(task, future, deadline_ns);
+        } else if (skui_loop_self() != NULL) {
+            status = -EDEADLK; /* a callback: it would block its own loop */
+        } else {
+            status = future_wait_thread(future, deadline_ns);
+        }
+    }
+    if (status == SKUI_REASON_DELIVERED) {
+        *out = (struct skui_outcome){0, task->delivered, NULL};
         return 0;
     }
-    if (task != NULL) {
-        return future_wait_task(task, future, deadline_ns);
+    if (status == 0) {
+        skui_future_read(future, out);
     }
-    if (skui_loop_self() != NULL) {
-        return -EDEADLK; /* a callback: it would block its own loop */
-    }
-    return future_wait_thread(future, deadline_ns);
+    return status;
 }

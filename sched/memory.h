@@ -28,7 +28,6 @@ enum skui_object_class {
     SKUI_OBJECT_WAITER,
     SKUI_OBJECT_HANDLE,
     SKUI_OBJECT_TIMER_HANDLE,
-    SKUI_OBJECT_GROUP_CHILD, /* sched/wait/task_group.c: one cache line */
     SKUI_OBJECT_WORK,
     SKUI_OBJECT_DESCRIPTOR,
     SKUI_OBJECT_CLASSES,

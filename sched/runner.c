@@ -292,23 +292,20 @@ static void cancel_and_wait(skua_task *task)
 {
     struct skui_outcome outcome;
 
-    if (skui_future_wait(task, SKUA_FOREVER) < 0) {
+    if (skui_future_wait(task, SKUA_FOREVER, &outcome) < 0) {
         return;
     }
-    if (!skua_future_cancelled(task)) {
-        skui_future_read(task, &outcome);
-        if (outcome.status < 0) {
-            skua_exception_context context = {0};
+    if (outcome.status < 0 && outcome.status != SKUA_ECANCELED) {
+        skua_exception_context context = {0};
 
-            context.message = "unhandled exception during shutdown";
-            context.status = outcome.status;
-            context.exception = outcome.exception;
-            context.loop = skui_future_home(task);
-            context.future = task;
-            skui_report(&context);
-        }
-        skua_exception_unref(outcome.exception);
+        context.message = "unhandled exception during shutdown";
+        context.status = outcome.status;
+        context.exception = outcome.exception;
+        context.loop = skui_future_home(task);
+        context.future = task;
+        skui_report(&context);
     }
+    skua_exception_unref(outcome.exception);
 }
 
 /* References to all tasks of all loops; NULL when memory is short. */

@@ -46,7 +46,6 @@ static void runtime_set_up(void)
     skui_object_class_init(SKUI_OBJECT_TASK, sizeof(struct skui_task));
     skui_object_class_init(SKUI_OBJECT_FUTURE, sizeof(struct skua_future));
     skui_object_class_init(SKUI_OBJECT_WAITER, sizeof(struct skui_waiter));
-    skui_object_class_init(SKUI_OBJECT_GROUP_CHILD, SKUI_CACHE_LINE);
     skui_handle_classes_init();
     skui_clock_calibrate();
     skui_overflow_set_describer(runtime_describe);

@@ -20,6 +20,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#if defined(__has_include)
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#define SKUI_VALGRIND 1
+#endif
+#endif
+
 #include "memory.h"
 #include "spinlock.h"
 
@@ -95,6 +102,16 @@ static int stack_guard(char *guard)
     return -errno;
 }
 
+/* Tell valgrind, once: a mapped stack stays one. */
+static void stack_announce(const struct skui_stack *stack)
+{
+#if defined(SKUI_VALGRIND)
+    (void)VALGRIND_STACK_REGISTER(stack->limit, stack->top);
+#else
+    (void)stack;
+#endif
+}
+
 static bool depot_reserve(struct skui_stack_depot *depot, size_t stacks)
 {
     size_t capacity = depot->capacity * 2;
@@ -143,6 +160,7 @@ static int depot_grow(struct skui_stack_depot *depot)
         colour = (depot->mapped + i) * 5 % COLOUR_STEPS * COLOUR_BYTES;
         stack->limit = slab + i * stride + SKUI_STACK_GUARD_BYTES;
         stack->top = stack->limit + depot->stack_bytes - colour;
+        stack_announce(stack);
     }
     depot->mapped += SLAB_STACKS;
     depot->dirty = 0;

@@ -24,7 +24,12 @@
 
 enum { TASK_BUDGET = 128 };
 
-static _Atomic(uint64_t) task_numbers; /* relaxed: a counter */
+#if !defined(SKUI_ASAN) && !defined(SKUI_TSAN)
+_Static_assert(offsetof(struct skui_task, future) == SKUI_CACHE_LINE,
+               "switching, waiting and waking touch one cache line");
+#endif
+
+static _Atomic(uint32_t) task_numbers; /* relaxed: a counter */
 
 static struct skui_task *claim_task(skui_claim claim)
 {
@@ -52,19 +57,16 @@ static void task_init(struct skui_task *task, const skua_task_options *options,
     /* relaxed, all: the task is not shared yet; its number goes on */
     skui_store_relaxed(&task->wait_word, word & SKUI_WAIT_SEQUENCE_MASK);
     task->runnable.kind = SKUI_RUNNABLE_TASK;
-    skui_store_relaxed(&task->cancelling, 0u);      /* relaxed: as above */
-    skui_store_relaxed(&task->number, (uint64_t)0); /* relaxed: as above */
+    skui_store_relaxed(&task->cancelling, 0u); /* relaxed: as above */
+    skui_store_relaxed(&task->number, 0u);     /* relaxed: as above */
     task->coroutine.context = NULL;
-    task->stack.limit = NULL;
-    task->frame.value = NULL;
-    task->frame.exception = NULL;
-    task->awaiting = NULL;
     task->pinned =
         (options != NULL && options->pinned) || !skui_loop_has_siblings(home);
     task->named = options != NULL && options->name != NULL;
     if (task->named) {
         (void)snprintf(task->name, sizeof(task->name), "%s", options->name);
     }
+    task->observed = false;
     skui_future_init(&task->future, SKUI_FUTURE_TASK, home, refs);
 }
 
@@ -92,9 +94,9 @@ static int task_make(const skua_task_options *options, skua_task_fn *fn,
     if (task == NULL) {
         return -ENOMEM;
     }
-    task->fn = fn;
-    task->arg = arg;
     task_init(task, options, home, refs);
+    task->future.start.fn = fn;
+    task->future.start.arg = arg;
     *out_task = task;
     return 0;
 }
@@ -117,28 +119,21 @@ int skua_create_task_with(const skua_task_options *options, skua_task_fn *fn,
 }
 
 int skui_task_create_observed(skua_task_fn *fn, void *arg,
-                              skua_done_callback_fn *done, void *done_arg,
-                              skua_task **out_task)
+                              struct skui_observer *observer,
+                              struct skui_task **out_task)
 {
-    struct skui_task *task;
-    int status = task_make(NULL, fn, arg, 2, &task);
+    int status = task_make(NULL, fn, arg, 1, out_task);
 
-    if (status < 0) {
-        return status;
+    if (status == 0) {
+        (*out_task)->observed = true;
+        (*out_task)->observer = observer;
     }
-    status = skui_future_add_inline(&task->future, done, done_arg);
-    if (status < 0) {
-        skui_task_drop_unstarted(&task->future);
-        skua_future_unref(&task->future);
-        return status;
-    }
-    *out_task = &task->future;
-    return 0;
+    return status;
 }
 
-void skui_task_start(skua_task *task)
+void skui_task_start(struct skui_task *task)
 {
-    skui_task_queue(skui_task_of(task));
+    skui_task_queue(task);
 }
 
 int skua_create_task(skua_task_fn *fn, void *arg, skua_task **out_task)
@@ -180,35 +175,80 @@ static bool task_end(struct skui_task *task)
     return (word & SKUI_WAIT_CANCEL) != 0;
 }
 
-/* Complete, unless a request is pending that a success did not honour. */
+/* A success that did not honour a pending request is none. */
+static void outcome_honour(struct skui_outcome *outcome, bool cancel_pending)
+{
+    if (cancel_pending && outcome->status >= 0) {
+        outcome->status = SKUA_ECANCELED;
+        outcome->value = NULL;
+    }
+}
+
+/*
+ * End a task that only the runtime still refers to: then nobody else can reach
+ * it any more, and no end needs to be agreed upon. False when somebody may.
+ */
+static bool task_finish_alone(struct skui_task *task,
+                              struct skui_outcome *outcome)
+{
+    uint32_t last = 1;
+
+    if (outcome->status < 0 && !task->observed) {
+        return false; /* it may have to be reported */
+    }
+    /* RF1 acq_rel: what others did is visible; who walks all objects passes
+     * this one by. */
+    if (!skui_cas_acq_rel(&task->future.refs, &last, 0u)) {
+        return false;
+    }
+    /* relaxed: nobody else writes it any more */
+    if (skui_load_relaxed(&task->future.state) != SKUI_FUTURE_PENDING) {
+        skui_store_release(&task->future.refs, 1u); /* RF1: it has waiters */
+        return false;
+    }
+    /* relaxed: as above */
+    outcome_honour(
+        outcome, (skui_load_relaxed(&task->wait_word) & SKUI_WAIT_CANCEL) != 0);
+    if (task->observed) {
+        task->observer->ended(task->observer, task, outcome);
+    }
+    skua_exception_unref(outcome->exception);
+    skui_object_put(SKUI_OBJECT_TASK, task);
+    return true;
+}
+
+/* Complete it and let go of it. */
 static void task_finish(struct skui_task *task, struct skui_outcome *outcome)
 {
     skua_exception *handled = task->frame.exception;
 
     task->frame.exception = NULL;
-    if (task_end(task) && outcome->status >= 0) {
-        outcome->status = SKUA_ECANCELED;
-        outcome->value = NULL;
+    if (!task_finish_alone(task, outcome)) {
+        outcome_honour(outcome, task_end(task));
+        skui_future_complete_sole(&task->future, outcome);
+        if (task->observed) {
+            skui_future_forgive(&task->future);
+            task->observer->ended(task->observer, task, outcome);
+        }
+        skua_future_unref(&task->future);
     }
-    skui_future_complete_sole(&task->future, outcome);
     skua_exception_unref(handled);
-    skua_future_unref(&task->future);
 }
 
-void skui_task_drop_unstarted(skua_task *task)
+void skui_task_drop_unstarted(struct skui_task *task)
 {
     struct skui_outcome outcome = {SKUA_ECANCELED, NULL, NULL};
 
-    task_finish(skui_task_of(task), &outcome);
+    task->observed = false;
+    task_finish(task, &outcome);
 }
 
 /* Give stack and coroutine of an ended task back, on the loop's stack. */
 static void task_release_stack(skua_loop *loop, struct skui_task *task)
 {
-    if (task->stack.limit != NULL) {
+    if (task->coroutine.context != NULL) {
         skui_coroutine_fini(&task->coroutine);
         skui_stack_pool_put(&loop->stack_pool, &task->stack);
-        task->stack.limit = NULL;
     }
 }
 
@@ -233,6 +273,39 @@ void skui_task_abandon(struct skui_task *task)
     task_finish(task, &outcome);
 }
 
+/* --- waking --- */
+
+void skui_task_queue(struct skui_task *task)
+{
+    skui_loop_queue_task(task->future.loop, &task->runnable, task->pinned);
+}
+
+/* Make a waiting task RUNNING; true when this call won. */
+static bool task_wake(struct skui_task *task, uint64_t sequence, int reason)
+{
+    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
+    uint64_t next;
+
+    do {
+        if ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_RUNNING ||
+            (word & SKUI_WAIT_SEQUENCE_MASK) != sequence) {
+            return false;
+        }
+        next = skui_word_with_reason(word, reason);
+        if ((word & SKUI_WAIT_HELD) != 0 &&
+            (word & SKUI_WAIT_PHASE) == SKUI_WAIT_PARKED) {
+            next |= SKUI_WAIT_DEFERRED;
+        }
+        /* WW1 acq_rel: what the waker did is visible to the task; the task's
+         * fields are visible to the waker. */
+    } while (!skui_cas_acq_rel(&task->wait_word, &word, next));
+    if ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_PARKED &&
+        (word & SKUI_WAIT_HELD) == 0) {
+        skui_task_queue(task);
+    }
+    return true;
+}
+
 /* --- running --- */
 
 static void task_entry(void *arg)
@@ -241,7 +314,8 @@ static void task_entry(void *arg)
     struct skui_outcome outcome;
 
     skui_coroutine_entered(&task->coroutine, NULL);
-    skui_outcome_capture(task->fn, task->arg, &outcome);
+    skui_outcome_capture(&task->frame, task->future.start.fn,
+                         task->future.start.arg, &outcome);
     task->future.status = outcome.status;
     task->future.value = outcome.value;
     task->future.exception = outcome.exception;
@@ -266,24 +340,18 @@ static bool task_start(skua_loop *loop, struct skui_task *task)
 }
 
 /*
- * Publish the wait of a task whose context is saved. False when it must go on
- * at once.
+ * RUNNING -> `phase`, with the next number. False when a request was pending,
+ * which is taken: the wait has ended with `refusal`.
  */
-static bool task_park(skua_loop *loop, struct skui_task *task)
+static bool task_begin_wait(struct skui_task *task, uint64_t phase, int refusal,
+                            uint64_t *out_word)
 {
-    bool timed = task->deadline_ns != SKUA_FOREVER;
-    /* Only its future can wake it, and that not before the claim is
-     * published: cancelling goes by way of the future as well. */
-    bool one_source = !timed && task->awaiting != NULL;
-    uint64_t phase = one_source ? SKUI_WAIT_PARKED : SKUI_WAIT_ARMED;
     uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
-    skui_claim claim;
     uint64_t next;
 
-    task->timer_loop = loop;
     do {
         if ((word & SKUI_WAIT_CANCEL) != 0) {
-            next = skui_word_with_reason(word, SKUA_ECANCELED) &
+            next = skui_word_with_reason(word, refusal) &
                    ~(uint64_t)SKUI_WAIT_CANCEL;
         } else {
             next = (((word & SKUI_WAIT_SEQUENCE_MASK) +
@@ -293,21 +361,54 @@ static bool task_park(skua_loop *loop, struct skui_task *task)
         }
         /* WW1 acq_rel: the task is visible to its waker and canceller. */
     } while (!skui_cas_acq_rel(&task->wait_word, &word, next));
-    if ((word & SKUI_WAIT_CANCEL) != 0) {
+    *out_word = next;
+    return (word & SKUI_WAIT_CANCEL) == 0;
+}
+
+/*
+ * Park a task whose context is saved in the list of the future it awaits: that
+ * alone can wake it, so it is PARKED before it is registered. False when it
+ * must go on at once.
+ */
+static bool task_park_awaiting(skua_loop *loop, struct skui_task *task)
+{
+    skua_future *future = task->awaiting;
+    uint64_t word;
+
+    if (!task_begin_wait(task, SKUI_WAIT_PARKED, SKUI_REASON_NOT_PARKED,
+                         &word)) {
         return false;
     }
-    claim = skui_claim_make(task, next);
-    if (timed) {
+    if (!skui_future_register_task(future, task)) {
+        (void)task_wake(task, word & SKUI_WAIT_SEQUENCE_MASK, 0);
+        return true;
+    }
+    /* The task may run elsewhere by now. */
+    loop->idle.watched = skui_claim_make(task, word);
+    return true;
+}
+
+/*
+ * Publish the wait of a task whose context is saved. False when it must go on
+ * at once.
+ */
+static bool task_park(skua_loop *loop, struct skui_task *task)
+{
+    uint64_t word;
+    skui_claim claim;
+
+    task->timer_loop = loop;
+    if (!task_begin_wait(task, SKUI_WAIT_ARMED, SKUA_ECANCELED, &word)) {
+        return false;
+    }
+    claim = skui_claim_make(task, word);
+    if (task->deadline_ns != SKUA_FOREVER) {
         skui_timers_start(&loop->timers, &task->timer, task->deadline_ns);
     }
     if (task->publish != NULL) {
         task->publish(claim, task->publish_arg);
     }
-    if (one_source) {
-        loop->idle.watched = claim; /* the task may run elsewhere by now */
-        return true;
-    }
-    for (word = next;;) {
+    for (;;) {
         uint64_t parked =
             (word & ~(uint64_t)SKUI_WAIT_PHASE) | SKUI_WAIT_PARKED;
 
@@ -342,6 +443,11 @@ void skui_task_step(skua_loop *loop, struct skui_task *task)
                 return;
             }
             break;
+        case SKUI_REQUEST_AWAIT:
+            if (task_park_awaiting(loop, task)) {
+                return;
+            }
+            break;
         case SKUI_REQUEST_DONE: {
             struct skui_outcome outcome = {task->future.status,
                                            task->future.value,
@@ -355,22 +461,15 @@ void skui_task_step(skua_loop *loop, struct skui_task *task)
     }
 }
 
-void skui_task_queue(struct skui_task *task)
-{
-    skui_loop_queue_task(task->future.loop, &task->runnable, task->pinned);
-}
+/* --- waiting --- */
 
-/* --- waiting and waking --- */
-
-int skui_task_suspend(struct skui_task *task, skui_publish_fn *publish,
-                      void *arg, int64_t deadline_ns)
+/* Switch to the loop; returns the reason of the wake. */
+static int task_switch_out(struct skui_task *task,
+                           enum skui_task_request request)
 {
     uint64_t word;
 
-    task->publish = publish;
-    task->publish_arg = arg;
-    task->deadline_ns = deadline_ns;
-    task->request = SKUI_REQUEST_WAIT;
+    task->request = (uint8_t)request;
     skui_coroutine_switch(&task->coroutine, &skui_loop_self()->scheduler);
     /* WW1 acquire: a canceller that HELD it has let go of `awaiting`. */
     word = skui_load_acquire(&task->wait_word);
@@ -378,10 +477,54 @@ int skui_task_suspend(struct skui_task *task, skui_publish_fn *publish,
         skui_cpu_relax();
         word = skui_load_acquire(&task->wait_word); /* WW1 acquire */
     }
-    if (deadline_ns != SKUA_FOREVER && word_reason(word) != -ETIMEDOUT) {
+    return word_reason(word);
+}
+
+int skui_task_suspend(struct skui_task *task, skui_publish_fn *publish,
+                      void *arg, int64_t deadline_ns)
+{
+    int reason;
+
+    task->publish = publish;
+    task->publish_arg = arg;
+    task->deadline_ns = deadline_ns;
+    reason = task_switch_out(task, SKUI_REQUEST_WAIT);
+    if (deadline_ns != SKUA_FOREVER && reason != -ETIMEDOUT) {
         (void)skui_timers_cancel(&task->timer_loop->timers, &task->timer);
     }
-    return word_reason(word);
+    return reason;
+}
+
+int skui_task_await(struct skui_task *task, skua_future *future)
+{
+    int reason;
+
+    task->awaiting = future;
+    reason = task_switch_out(task, SKUI_REQUEST_AWAIT);
+    task->awaiting = NULL;
+    return reason;
+}
+
+/* End the wait of a task that nobody else can wake. */
+static void task_wake_owned(struct skui_task *task, int reason)
+{
+    /* relaxed: seen with the future's list (FU2) */
+    uint64_t word = skui_load_relaxed(&task->wait_word);
+
+    (void)task_wake(task, word & SKUI_WAIT_SEQUENCE_MASK, reason);
+}
+
+void skui_task_fulfil(struct skui_task *task, int status, void *value)
+{
+    if (status == 0) {
+        task->delivered = value;
+    }
+    task_wake_owned(task, status == 0 ? SKUI_REASON_DELIVERED : 0);
+}
+
+void skui_task_refuse(struct skui_task *task)
+{
+    task_wake_owned(task, SKUA_ECANCELED);
 }
 
 int skui_task_wait(skui_publish_fn *publish, void *arg, int64_t deadline_ns)
@@ -394,32 +537,6 @@ int skui_task_wait(skui_publish_fn *publish, void *arg, int64_t deadline_ns)
     }
     reason = skui_task_suspend(task, publish, arg, deadline_ns);
     return skui_task_take_cancel(task) ? SKUA_ECANCELED : reason;
-}
-
-/* Make a waiting task RUNNING; true when this call won. */
-static bool task_wake(struct skui_task *task, uint64_t sequence, int reason)
-{
-    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
-    uint64_t next;
-
-    do {
-        if ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_RUNNING ||
-            (word & SKUI_WAIT_SEQUENCE_MASK) != sequence) {
-            return false;
-        }
-        next = skui_word_with_reason(word, reason);
-        if ((word & SKUI_WAIT_HELD) != 0 &&
-            (word & SKUI_WAIT_PHASE) == SKUI_WAIT_PARKED) {
-            next |= SKUI_WAIT_DEFERRED;
-        }
-        /* WW1 acq_rel: what the waker did is visible to the task; the task's
-         * fields are visible to the waker. */
-    } while (!skui_cas_acq_rel(&task->wait_word, &word, next));
-    if ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_PARKED &&
-        (word & SKUI_WAIT_HELD) == 0) {
-        skui_task_queue(task);
-    }
-    return true;
 }
 
 bool skui_task_watch(skui_claim claim)
@@ -541,7 +658,7 @@ skua_task *skua_current_task(void)
 
 int skui_task_copy_name(struct skui_task *task, char *buffer, size_t bytes)
 {
-    uint64_t number;
+    uint32_t number;
 
     if (task->named) {
         return snprintf(buffer, bytes, "%s", task->name);
@@ -549,13 +666,13 @@ int skui_task_copy_name(struct skui_task *task, char *buffer, size_t bytes)
     number = skui_load_relaxed(&task->number); /* relaxed: a name */
     if (number == 0) {
         /* relaxed, both: a name */
-        uint64_t fresh = skui_fetch_add_relaxed(&task_numbers, 1u) + 1;
+        uint32_t fresh = skui_fetch_add_relaxed(&task_numbers, 1u) + 1;
 
         if (skui_cas_relaxed(&task->number, &number, fresh)) {
             number = fresh;
         }
     }
-    return snprintf(buffer, bytes, "Task-%llu", (unsigned long long)number);
+    return snprintf(buffer, bytes, "Task-%u", number);
 }
 
 int skua_task_get_name(const skua_task *task, char *buffer, size_t bytes)

@@ -53,31 +53,56 @@ enum {
 enum skui_task_request {
     SKUI_REQUEST_YIELD, /* queue it again */
     SKUI_REQUEST_WAIT,  /* publish its wait and park it */
+    SKUI_REQUEST_AWAIT, /* park it in the list of the future it awaits */
     SKUI_REQUEST_DONE,  /* it has ended */
+};
+
+/* How skui_task_await() ended, beside 0 and SKUA_ECANCELED. */
+enum {
+    SKUI_REASON_DELIVERED = 1, /* status 0; the value is in `delivered` */
+    SKUI_REASON_NOT_PARKED,    /* a request was pending before */
 };
 
 enum { SKUI_TIMER_OF_TASK, SKUI_TIMER_OF_HANDLE };
 
+/*
+ * Who is told that a task ends: in the thread that ends it, when its outcome
+ * can be read and before the runtime lets go of the task.
+ */
+struct skui_observer {
+    void (*ended)(struct skui_observer *self, struct skui_task *task,
+                  const struct skui_outcome *outcome);
+};
+
+/*
+ * The first cache line is what switching, waiting and waking touch; the first
+ * two are all that creating one touches.
+ */
 struct skui_task {
-    /* What a switch touches: one cache line. */
-    _Atomic(uint64_t) wait_word; /* WW1; kept across reuse of the memory */
-    struct skui_runnable runnable;
-    struct skui_coroutine coroutine; /* owned by whoever runs it, as below */
-    uint8_t request;                 /* enum skui_task_request */
-    bool pinned;                     /* constant */
-    bool named;                      /* else its name is Task-number */
-    uint16_t budget;
+    struct skui_runnable runnable;   /* in a queue or in a future's list */
+    _Atomic(uint64_t) wait_word;     /* WW1; kept across reuse of the memory */
+    struct skui_coroutine coroutine; /* owned by whoever runs it; its context is
+                                        NULL until it has started */
+    void *delivered;              /* written by who completes what it awaits */
+    _Atomic(uint32_t) number;     /* relaxed: 0 until its name is asked for */
+    _Atomic(uint32_t) cancelling; /* relaxed: a counter */
+    uint8_t request;              /* enum skui_task_request */
+    uint8_t budget;
+    bool pinned;   /* constant */
+    bool named;    /* else its name is Task-number */
+    bool observed; /* constant once shared: `observer` is set */
+    bool mark;     /* the observer's */
 
     struct skua_future future;
-    struct skui_stack stack; /* limit NULL: it never started */
-    struct skui_frame frame;
-    skua_task_fn *fn;
-    void *arg;
-    _Atomic(uint64_t) number;     /* relaxed: 0 until its name is asked for */
-    _Atomic(uint32_t) cancelling; /* relaxed: a counter */
 
-    /* While it waits. */
+    struct skui_observer *observer;
+    struct skui_task *sibling_next; /* the observer's */
+    struct skui_task *sibling_prev; /* the observer's */
+    struct skui_stack stack;        /* while its context is not NULL */
+    struct skui_frame frame;        /* empty while it does not run */
     skua_future *awaiting; /* read by a canceller that HOLDs the wait word */
+
+    /* While it waits for a claim. */
     skui_publish_fn *publish;
     void *publish_arg;
     int64_t deadline_ns;
@@ -113,16 +138,15 @@ static inline uint64_t skui_word_with_reason(uint64_t word, int reason)
 SKUI_NOINLINE struct skui_task *skui_task_self(void);
 
 /*
- * Create a task that starts with skui_task_start(); `done` is called in the
- * thread that completes it. One reference is the caller's.
+ * Create a task that starts with skui_task_start(). The runtime's reference is
+ * the only one: once it has started it is its observer's until that was told.
  */
 int skui_task_create_observed(skua_task_fn *fn, void *arg,
-                              skua_done_callback_fn *done, void *done_arg,
-                              skua_task **out_task);
-void skui_task_start(skua_task *task);
-/* Instead of starting it: complete it as cancelled; the caller keeps its
- * reference. */
-void skui_task_drop_unstarted(skua_task *task);
+                              struct skui_observer *observer,
+                              struct skui_task **out_task);
+void skui_task_start(struct skui_task *task);
+/* Instead of starting it: end it as cancelled; nobody is told. */
+void skui_task_drop_unstarted(struct skui_task *task);
 
 /* Copy its name, cut to `bytes`, terminated; returns the full length. */
 int skui_task_copy_name(struct skui_task *task, char *buffer, size_t bytes);
@@ -140,6 +164,16 @@ bool skui_task_take_cancel(struct skui_task *task);
  */
 int skui_task_suspend(struct skui_task *task, skui_publish_fn *publish,
                       void *arg, int64_t deadline_ns);
+
+/*
+ * The task itself: suspend until `future` is done, which alone wakes it. 0, a
+ * SKUI_REASON_..., or SKUA_ECANCELED when skui_task_refuse() woke it.
+ */
+int skui_task_await(struct skui_task *task, skua_future *future);
+/* The completer: what `task` awaits is done; it was taken from the list. */
+void skui_task_fulfil(struct skui_task *task, int status, void *value);
+/* Wake a task that skui_future_withdraw() gave to the caller. */
+void skui_task_refuse(struct skui_task *task);
 
 /* The loop: run a step of `task`, which it took from a queue. */
 void skui_task_step(skua_loop *loop, struct skui_task *task);

@@ -85,13 +85,24 @@ enum cancel_step {
     CANCEL_REFUSED,  /* what it came to goes on: who awaits that goes on now */
 };
 
+/* The way of a request along a chain of awaits, which may be a ring. */
+struct cancel_walk {
+    skua_future *link;       /* a reference: where the request is */
+    skua_future *next;       /* a reference, after PASS_ON: what that awaits */
+    skua_future *last;       /* a reference: the task that awaits it, or NULL */
+    uint64_t sequence;       /* of the wait of `last` */
+    bool listed;             /* only who takes it from the list may wake it */
+    const skua_future *mark; /* Brent: a link passed before; only compared */
+    uint32_t steps;          /* since the mark */
+    uint32_t limit;          /* of steps, until the mark moves */
+};
+
 /*
- * One step of a request along the chain of awaits. PASS_ON: *out_future is a
- * reference to what `task` awaits in the wait *out_sequence.
+ * One step of a request along the chain of awaits. PASS_ON: the wait of `task`
+ * is described in *walk.
  */
 static enum cancel_step task_cancel_step(struct skui_task *task,
-                                         skua_future **out_future,
-                                         uint64_t *out_sequence)
+                                         struct cancel_walk *walk)
 {
     uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
 
@@ -121,25 +132,15 @@ static enum cancel_step task_cancel_step(struct skui_task *task,
         task_unhold(task, true);
         return CANCEL_TAKEN;
     }
-    *out_future = skua_future_ref(task->awaiting);
-    *out_sequence = word & SKUI_WAIT_SEQUENCE_MASK;
+    walk->next = skua_future_ref(task->awaiting);
+    walk->sequence = word & SKUI_WAIT_SEQUENCE_MASK;
+    walk->listed = task->request == SKUI_REQUEST_AWAIT;
     task_unhold(task, false);
     return CANCEL_PASS_ON;
 }
 
-/* The way of a request along a chain of awaits, which may be a ring. */
-struct cancel_walk {
-    skua_future *link;       /* a reference: where the request is */
-    skua_future *last;       /* a reference: the task that awaits it, or NULL */
-    uint64_t sequence;       /* of the wait of `last` */
-    const skua_future *mark; /* Brent: a link passed before; only compared */
-    uint32_t steps;          /* since the mark */
-    uint32_t limit;          /* of steps, until the mark moves */
-};
-
 static enum cancel_step walk_step(struct cancel_walk *walk, bool counted)
 {
-    skua_future *next = NULL;
     enum cancel_step step;
 
     if (!skui_future_is_task(walk->link)) {
@@ -155,29 +156,45 @@ static enum cancel_step walk_step(struct cancel_walk *walk, bool counted)
         /* relaxed: a counter */
         (void)skui_fetch_add_relaxed(&skui_task_of(walk->link)->cancelling, 1u);
     }
-    step = task_cancel_step(skui_task_of(walk->link), &next, &walk->sequence);
+    step = task_cancel_step(skui_task_of(walk->link), walk);
     if (step != CANCEL_PASS_ON) {
         return step;
     }
     skua_future_unref(walk->last);
     walk->last = walk->link;
-    walk->link = next;
-    if (next == walk->mark) {
+    walk->link = walk->next;
+    if (walk->link == walk->mark) {
         return CANCEL_REFUSED; /* a ring: nobody else would end it */
     }
     if (++walk->steps == walk->limit) {
-        walk->mark = next;
+        walk->mark = walk->link;
         walk->steps = 0;
         walk->limit *= 2;
     }
     return CANCEL_PASS_ON;
 }
 
+/* Wake `walk.last` out of its wait for what refused. False: begin anew. */
+static bool walk_refuse(const struct cancel_walk *walk)
+{
+    struct skui_task *task = skui_task_of(walk->last);
+
+    if (!walk->listed) {
+        return skui_wake(skui_claim_make(task, walk->sequence), SKUA_ECANCELED);
+    }
+    if (!skui_future_withdraw(walk->link, task)) {
+        return false;
+    }
+    skui_task_refuse(task);
+    return true;
+}
+
 /* Once along the chain: 1, 0 when `task` has ended, -EAGAIN: begin anew. */
 static int task_request_once(struct skui_task *task, bool counted)
 {
-    struct cancel_walk walk = {
-        skua_future_ref(&task->future), NULL, 0, &task->future, 0, 1};
+    struct cancel_walk walk = {.link = skua_future_ref(&task->future),
+                               .mark = &task->future,
+                               .limit = 1};
     enum cancel_step step;
     int result = 1;
 
@@ -192,12 +209,7 @@ static int task_request_once(struct skui_task *task, bool counted)
                      ? 1
                      : -EAGAIN;
     } else if (step == CANCEL_REFUSED) {
-        result = skui_future_wake_one(
-                     walk.link,
-                     skui_claim_make(skui_task_of(walk.last), walk.sequence),
-                     SKUA_ECANCELED)
-                     ? 1
-                     : -EAGAIN;
+        result = walk_refuse(&walk) ? 1 : -EAGAIN;
     }
     skua_future_unref(walk.last);
     skua_future_unref(walk.link);

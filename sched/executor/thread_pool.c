@@ -234,7 +234,7 @@ static void pool_run(struct skui_thread_pool *pool, struct skui_work *work)
     if ((skui_load_acquire(&pool->state) & SKUI_STATE_BROKEN) != 0) {
         pool_finish(pool, future, &outcome);
     } else if (skui_future_set_running(future)) {
-        skui_outcome_capture(fn, arg, &outcome);
+        skui_outcome_capture(skui_thread_frame(), fn, arg, &outcome);
         pool_finish(pool, future, &outcome);
     } else {
         pool_become_idle(pool); /* it was cancelled */
@@ -302,7 +302,8 @@ static void pool_initialize(struct skui_thread_pool *pool)
     if (pool->initializer == NULL) {
         return;
     }
-    skui_outcome_capture(pool->initializer, pool->initializer_arg, &outcome);
+    skui_outcome_capture(skui_thread_frame(), pool->initializer,
+                         pool->initializer_arg, &outcome);
     skua_exception_unref(outcome.exception);
     if (outcome.status < 0) {
         pool_break(pool);

@@ -2,13 +2,14 @@
 /*
  * task_group.c - children that end before their scope does.
  * Threads     The parent and its children, on any loops.
- * Invariants  A child is in the list, with a reference, from its creation to
- *             its end. The group is freed by the parent after the last child's
- *             callback has let go of the lock.
- * Ordering    SL1 for all fields.
+ * Invariants  A child is in the list from its start to its end, when the
+ *             runtime still holds a reference or nobody can take one. The
+ *             group is freed by the parent after the last child's observer has
+ *             let go of the lock.
+ * Ordering    SL1 for all fields and for the children's links; RF1.
  *
- * A child tells its end by a done callback in the thread that completes it.
- * The last one wakes the parent, if that waits in join.
+ * The group observes its children: each tells its end in the thread that
+ * completes it. The last one wakes the parent, if that waits in join.
  */
 #include "skua/task_group.h"
 
@@ -25,20 +26,13 @@ enum group_phase {
     GROUP_JOINED,
 };
 
-struct group_child {
-    struct group_child *next;
-    struct group_child *prev;
-    struct group *group; /* NULL: it was refused */
-    skua_task *task;
-    bool cancelled; /* by the group */
-};
-
 /* All guarded by the lock, but for the parent's own. */
 struct group {
+    struct skui_observer observer; /* of the children; set by the first */
     struct skui_spinlock lock;
     uint32_t phase;
-    skua_task *parent;            /* set by the first child */
-    struct group_child *children; /* those that live */
+    skua_task *parent;          /* set by the first child */
+    struct skui_task *children; /* those that live; marked: cancelled */
     size_t live;
     skui_claim waiter;       /* woken when live falls to 0; or 0 */
     skua_exception **errors; /* in order of completion */
@@ -86,16 +80,17 @@ static void group_note_error(struct group *group, int status,
 static size_t group_next_to_cancel(struct group *group, skua_task **batch,
                                    size_t capacity)
 {
-    struct group_child *child;
+    struct skui_task *child;
     size_t count = 0;
 
     skui_spinlock_lock(&group->lock);
     for (child = group->children; child != NULL && count < capacity;
-         child = child->next) {
-        if (!child->cancelled) {
-            child->cancelled = true;
-            batch[count++] = skua_future_ref(child->task);
+         child = child->sibling_next) {
+        /* One that has no reference any more is ending. */
+        if (!child->mark && skui_future_try_ref(&child->future)) {
+            batch[count++] = &child->future;
         }
+        child->mark = true;
     }
     skui_spinlock_unlock(&group->lock);
     return count;
@@ -117,26 +112,41 @@ static void group_cancel_children(struct group *group)
     } while (count > 0);
 }
 
-static void child_unlink(struct group *group, struct group_child *child)
+static void group_link(struct group *group, struct skui_task *child)
 {
-    if (child->prev != NULL) {
-        child->prev->next = child->next;
+    child->mark = false;
+    child->sibling_prev = NULL;
+    child->sibling_next = group->children;
+    if (child->sibling_next != NULL) {
+        child->sibling_next->sibling_prev = child;
+    }
+    group->children = child;
+    group->live++;
+}
+
+static void group_unlink(struct group *group, struct skui_task *child)
+{
+    if (child->sibling_prev != NULL) {
+        child->sibling_prev->sibling_next = child->sibling_next;
     } else {
-        group->children = child->next;
+        group->children = child->sibling_next;
     }
-    if (child->next != NULL) {
-        child->next->prev = child->prev;
+    if (child->sibling_next != NULL) {
+        child->sibling_next->sibling_prev = child->sibling_prev;
     }
+    group->live--;
 }
 
 /* The first failure aborts: siblings, and the parent's body if it is inside. */
-static void child_failed(struct group *group, struct skui_outcome *outcome)
+static void child_failed(struct group *group,
+                         const struct skui_outcome *outcome)
 {
     skua_task *parent = NULL;
     bool first;
 
     skui_spinlock_lock(&group->lock);
-    group_note_error(group, outcome->status, outcome->exception);
+    group_note_error(group, outcome->status,
+                     skua_exception_ref(outcome->exception));
     first = group->phase == GROUP_OPEN;
     if (first) {
         group->phase = GROUP_ABORTING;
@@ -155,40 +165,29 @@ static void child_failed(struct group *group, struct skui_outcome *outcome)
     }
 }
 
-static void child_done(skua_future *future, void *arg)
+static void child_ended(struct skui_observer *observer, struct skui_task *child,
+                        const struct skui_outcome *outcome)
 {
-    struct group_child *child = arg;
-    struct group *group = child->group;
-    struct skui_outcome outcome;
+    struct group *group = SKUI_CONTAINER_OF(observer, struct group, observer);
     skui_claim waiter = 0;
 
-    if (group == NULL) {
-        skui_object_put(SKUI_OBJECT_GROUP_CHILD, child);
-        skua_future_unref(future);
-        return;
-    }
-    skui_future_read(future, &outcome);
-    if (outcome.status < 0 && outcome.status != SKUA_ECANCELED) {
-        child_failed(group, &outcome);
-    } else {
-        skua_exception_unref(outcome.exception);
+    if (outcome->status < 0 && outcome->status != SKUA_ECANCELED) {
+        child_failed(group, outcome);
     }
     skui_spinlock_lock(&group->lock);
-    child_unlink(group, child);
-    if (--group->live == 0) {
+    group_unlink(group, child);
+    if (group->live == 0) {
         waiter = group->waiter;
         group->waiter = 0;
     }
     skui_spinlock_unlock(&group->lock);
     /* From here on the parent may free the group. */
-    skui_object_put(SKUI_OBJECT_GROUP_CHILD, child);
-    skua_future_unref(future);
     if (waiter != 0) {
         (void)skui_wake(waiter, 0);
     }
 }
 
-static int group_admit(struct group *group, struct group_child *child)
+static int group_admit(struct group *group, struct skui_task *child)
 {
     const struct skui_task *self = skui_task_self();
     int status = 0;
@@ -201,13 +200,9 @@ static int group_admit(struct group *group, struct group_child *child)
     } else {
         if (group->parent == NULL) {
             group->parent = (skua_task *)&self->future;
+            group->observer.ended = child_ended;
         }
-        child->next = group->children;
-        if (child->next != NULL) {
-            child->next->prev = child;
-        }
-        group->children = child;
-        group->live++;
+        group_link(group, child);
     }
     skui_spinlock_unlock(&group->lock);
     return status;
@@ -216,7 +211,8 @@ static int group_admit(struct group *group, struct group_child *child)
 int skua_task_group_create_task(skua_task_group *task_group, skua_task_fn *fn,
                                 void *arg)
 {
-    struct group_child *child;
+    struct group *group;
+    struct skui_task *child;
     int status;
 
     if (task_group == NULL || fn == NULL) {
@@ -225,27 +221,18 @@ int skua_task_group_create_task(skua_task_group *task_group, skua_task_fn *fn,
     if (skui_loop_self() == NULL) {
         return SKUA_ENOLOOP;
     }
-    child = skui_object_get(SKUI_OBJECT_GROUP_CHILD);
-    if (child == NULL) {
-        return -ENOMEM;
-    }
-    child->group = group_of(task_group);
-    child->prev = NULL;
-    child->cancelled = false;
-    status =
-        skui_task_create_observed(fn, arg, child_done, child, &child->task);
-    if (status == 0) {
-        status = group_admit(child->group, child);
-        if (status == 0) {
-            skui_task_start(child->task);
-            return 0;
-        }
-        child->group = NULL;
-        skui_task_drop_unstarted(child->task); /* child_done() frees it */
+    group = group_of(task_group);
+    status = skui_task_create_observed(fn, arg, &group->observer, &child);
+    if (status < 0) {
         return status;
     }
-    skui_object_put(SKUI_OBJECT_GROUP_CHILD, child);
-    return status;
+    status = group_admit(group, child);
+    if (status < 0) {
+        skui_task_drop_unstarted(child);
+        return status;
+    }
+    skui_task_start(child);
+    return 0;
 }
 
 /* --- joining --- */
