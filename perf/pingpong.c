@@ -18,8 +18,9 @@ struct pingpong {
     const char *spin;
     skua_future *there[BATCH];
     skua_future *back[BATCH];
-    skua_future *next; /* fresh: what pong waits for; guarded by the turns */
-    skua_future *reply;
+    skua_future *first; /* fresh: what pong waits for at first */
+    skua_future *next;  /* what pong waits for; a reference for ping */
+    skua_future *reply; /* the reverse; both are guarded by the turns */
     int64_t spent_ns;
     int64_t rounds;
 };
@@ -54,8 +55,7 @@ static int pong_ready(void *arg)
     return status;
 }
 
-/* Complete what the other side waits for. It may be gone before this returns,
- * so a reference is held. */
+/* Complete what the other side waits for, by the reference it handed over. */
 static void complete(skua_future *future)
 {
     (void)skua_future_set_result(future, NULL);
@@ -70,13 +70,13 @@ static int ping_fresh(void *arg)
 
     for (int i = 0; i < BATCH && status == 0; i++) {
         skua_future *reply;
-        skua_future *there = skua_future_ref(game->next);
+        skua_future *there = game->next;
 
         if (i == WARM_ROUNDS) {
             start_ns = skua_monotonic();
         }
         harness_check(skua_future_new(NULL, &reply), "skua_future_new");
-        game->reply = reply;
+        game->reply = skua_future_ref(reply);
         complete(there);
         status = skua_await(reply, NULL);
         skua_future_unref(reply);
@@ -89,18 +89,20 @@ static int ping_fresh(void *arg)
 static int pong_fresh(void *arg)
 {
     struct pingpong *game = arg;
+    skua_future *mine = game->first;
     int status = 0;
 
     for (int i = 0; i < BATCH && status == 0; i++) {
-        skua_future *mine = game->next;
         skua_future *reply;
 
         status = skua_await(mine, NULL);
         skua_future_unref(mine);
-        reply = skua_future_ref(game->reply);
-        harness_check(skua_future_new(NULL, &game->next), "skua_future_new");
+        reply = game->reply;
+        harness_check(skua_future_new(NULL, &mine), "skua_future_new");
+        game->next = skua_future_ref(mine);
         complete(reply);
     }
+    skua_future_unref(mine);
     return status;
 }
 
@@ -138,7 +140,8 @@ static void play_ready(struct pingpong *game)
 
 static void play_fresh(struct pingpong *game)
 {
-    harness_check(skua_future_new(NULL, &game->next), "skua_future_new");
+    harness_check(skua_future_new(NULL, &game->first), "skua_future_new");
+    game->next = skua_future_ref(game->first);
     play(game, ping_fresh, pong_fresh);
     skua_future_unref(game->next);
 }

@@ -13,10 +13,6 @@
 #include <math.h>
 #include <time.h>
 
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
-
 #include "skua/time.h"
 
 enum { CALIBRATION_NS = 200000 };
@@ -53,20 +49,6 @@ int64_t skui_clock_after(int64_t delay_ns)
         return delay_ns < 0 ? INT64_MIN + 1 : SKUA_FOREVER;
     }
     return deadline;
-}
-
-uint64_t skui_clock_ticks(void)
-{
-#if defined(__x86_64__)
-    return __rdtsc();
-#elif defined(__aarch64__)
-    uint64_t ticks;
-
-    __asm__ __volatile__("mrs %0, cntvct_el0" : "=r"(ticks));
-    return ticks;
-#else
-    return (uint64_t)clock_read();
-#endif
 }
 
 void skui_clock_calibrate(void)

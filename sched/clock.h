@@ -19,7 +19,19 @@ void skui_clock_set_virtual(int64_t now_ns);
 int64_t skui_clock_after(int64_t delay_ns);
 
 /* The processor's tick counter, and how many ticks are about `ns`. */
-uint64_t skui_clock_ticks(void);
+static inline uint64_t skui_clock_ticks(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+
+    __asm__ __volatile__("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    return (uint64_t)skua_monotonic();
+#endif
+}
 uint64_t skui_clock_ticks_of(int64_t ns);
 void skui_clock_calibrate(void);
 

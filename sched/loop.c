@@ -88,13 +88,16 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     loop->current = NULL;
     loop->current_handle = NULL;
     loop->runs_since_poll = 0;
-    loop->polled_at_ticks = 0;
+    loop->poll_due_ticks = 0;
+    loop->poll_interval_ticks = skui_clock_ticks_of(POLL_INTERVAL_NS);
+    loop->polled = false;
     memset(&loop->idle, 0, sizeof(loop->idle));
     memset(&loop->counters, 0, sizeof(loop->counters));
     loop->idle.spin_ns = SPIN_NS;
     loop->idle.gap_ns = 4L * SPIN_NS; /* no spinning before it has paid */
     loop->runner = runner;
     loop->index = index;
+    loop->has_siblings = runner != NULL && runner->count > 1;
     /* relaxed: stale futures compare it */
     skui_store_relaxed(&loop->fork_generation, skui_fork_generation());
     if (runner != NULL) {
@@ -257,11 +260,6 @@ void skui_loop_shut(skua_loop *loop)
 
 /* --- queueing --- */
 
-bool skui_loop_has_siblings(const skua_loop *loop)
-{
-    return loop->runner != NULL && loop->runner->count > 1;
-}
-
 bool skui_loop_queue(skua_loop *loop, struct skui_runnable *runnable)
 {
     uint32_t state;
@@ -374,10 +372,8 @@ static void loop_take_inbox(skua_loop *loop)
 
 static bool loop_poll_is_due(const skua_loop *loop)
 {
-    return !skui_loop_has_siblings(loop) ||
-           loop->runs_since_poll >= RUNS_PER_POLL ||
-           skui_clock_ticks() - loop->polled_at_ticks >=
-               skui_clock_ticks_of(POLL_INTERVAL_NS);
+    return !loop->has_siblings || loop->runs_since_poll >= RUNS_PER_POLL ||
+           (int64_t)(skui_clock_ticks() - loop->poll_due_ticks) >= 0;
 }
 
 /* Tasks that wait in the inject queue take their turn with those here. */
@@ -385,22 +381,29 @@ static void loop_take_injected_in_turn(skua_loop *loop)
 {
     struct skui_runnable *runnable;
 
-    if (skui_loop_has_siblings(loop) &&
+    if (loop->has_siblings &&
         skui_inject_pop(&loop->runner->inject, 1, &runnable) > 0 &&
         !skui_ready_push_stealable(&loop->ready, runnable)) {
         skui_inject_push(&loop->runner->inject, runnable, runnable, 1);
     }
 }
 
-static void loop_note_poll(skua_loop *loop)
+int skui_loop_poll(skua_loop *loop, int64_t timeout_ns)
 {
-    if (skui_loop_has_siblings(loop)) {
+    int delivered;
+
+    skui_count(&loop->counters.polls, 1);
+    delivered = loop->poller_ops->poll(loop->poller, timeout_ns);
+    loop->polled = true;
+    if (loop->has_siblings) {
         loop->runs_since_poll = 0;
-        loop->polled_at_ticks = skui_clock_ticks();
+        loop->poll_due_ticks = skui_clock_ticks() + loop->poll_interval_ticks;
     }
+    return delivered;
 }
 
-static void loop_poll(skua_loop *loop, int64_t deadline_ns)
+/* Phases 1 to 3: wait if there is nothing to do, and poll if that is due. */
+static void loop_wait_and_poll(skua_loop *loop, int64_t deadline_ns)
 {
     /* relaxed: a flag */
     bool stopping = skui_load_relaxed(&loop->stop_requested);
@@ -410,13 +413,13 @@ static void loop_poll(skua_loop *loop, int64_t deadline_ns)
         int64_t timer_ns = skui_timers_next_deadline(&loop->timers);
 
         skui_loop_idle(loop, timer_ns < deadline_ns ? timer_ns : deadline_ns);
-        loop_note_poll(loop);
-    } else if (loop_poll_is_due(loop)) {
-        skui_count(&loop->counters.polls, 1);
-        (void)loop->poller_ops->poll(loop->poller, 0);
-        loop_take_injected_in_turn(loop);
-        loop_note_poll(loop);
     }
+    if (!loop->polled && loop_poll_is_due(loop)) {
+        (void)skui_loop_poll(loop, 0);
+        loop_take_injected_in_turn(loop);
+    }
+    loop->polled = false;
+    (void)skui_loop_unwatch(loop);
 }
 
 static void loop_run_one(skua_loop *loop, struct skui_runnable *runnable)
@@ -440,20 +443,36 @@ static void loop_run_one(skua_loop *loop, struct skui_runnable *runnable)
     }
 }
 
+/* The task that was woken while the loop watched it, when nothing was ready. */
+static void loop_run_woken(skua_loop *loop)
+{
+    struct skui_task *task = loop->idle.woken;
+
+    loop->idle.woken = NULL;
+    if (loop->idle.searching) {
+        skui_idle_found(loop);
+    }
+    skui_count(&loop->counters.tasks_run, 1);
+    skui_task_step(loop, task);
+    loop->runs_since_poll++;
+}
+
 /* Run what is ready now; with siblings, until a poll is due. */
 static void loop_run_batch(skua_loop *loop)
 {
     uint64_t end = skui_ready_next_ticket(&loop->ready);
-    bool siblings = skui_loop_has_siblings(loop);
     struct skui_runnable *runnable;
 
+    if (loop->idle.woken != NULL) {
+        loop_run_woken(loop);
+    }
     while ((runnable = skui_ready_pop(&loop->ready, end)) != NULL) {
         if (loop->idle.searching) {
             skui_idle_found(loop);
         }
         loop_run_one(loop, runnable);
         loop->runs_since_poll++;
-        if (siblings && loop_poll_is_due(loop)) {
+        if (loop->has_siblings && loop_poll_is_due(loop)) {
             break;
         }
     }
@@ -463,7 +482,7 @@ void skui_loop_iterate(skua_loop *loop, int64_t deadline_ns)
 {
     skui_count(&loop->counters.iterations, 1);
     loop_take_inbox(loop); /* queued before the poll: first in order */
-    loop_poll(loop, deadline_ns);
+    loop_wait_and_poll(loop, deadline_ns);
     loop_fire_timers(loop);
     loop_take_inbox(loop);
     loop_run_batch(loop);
@@ -518,6 +537,12 @@ int skui_loop_enter(skua_loop *loop)
 
 void skui_loop_leave(skua_loop *loop)
 {
+    if (skui_loop_unwatch(loop)) {
+        struct skui_task *task = loop->idle.woken;
+
+        loop->idle.woken = NULL;
+        skui_loop_queue_here(loop, &task->runnable, task->pinned);
+    }
     skui_executor_add_loops(-1);
     skui_loop_set_self(NULL);
     skui_overflow_thread_fini();

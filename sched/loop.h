@@ -56,14 +56,15 @@ struct skui_counters {
 struct skui_idle {
     skua_spin_policy policy;
     int64_t spin_ns;
-    int64_t gap_ns;       /* average of recent idle gaps */
-    unsigned victim;      /* where to look next */
-    uint32_t seen_head;   /* of a victim with a single task ... */
-    unsigned seen_victim; /* ... that is left to its owner ... */
-    int64_t seen_at_ns;   /* ... if it moves soon */
-    bool searching;       /* counted in runner->searching */
-    bool sentinel_due;    /* slept a sentinel's time: no single is spared */
-    uint64_t watched;     /* claim of the task parked last; see task.h */
+    int64_t gap_ns;          /* average of recent idle gaps */
+    unsigned victim;         /* where to look next */
+    uint32_t seen_head;      /* of a victim with a single task ... */
+    unsigned seen_victim;    /* ... that is left to its owner ... */
+    int64_t seen_at_ns;      /* ... if it moves soon */
+    bool searching;          /* counted in runner->searching */
+    bool sentinel_due;       /* slept a sentinel's time: no single is spared */
+    uint64_t watched;        /* claim of the WATCHED task, or 0; see task.h */
+    struct skui_task *woken; /* it was woken while watched: it runs next */
 };
 
 struct skua_loop {
@@ -86,7 +87,8 @@ struct skua_loop {
     struct skui_task *current;
     skua_handle *current_handle;
     uint32_t runs_since_poll;
-    uint64_t polled_at_ticks;
+    uint64_t poll_due_ticks; /* siblings: when to poll at the latest */
+    bool polled;             /* in this iteration */
     struct skui_idle idle;
     struct skui_timers timers; /* has its own lock */
     struct skui_stack_pool stack_pool;
@@ -97,6 +99,8 @@ struct skua_loop {
     struct skui_poller *poller;
     skua_runner *runner; /* NULL: a loop of its own */
     unsigned index;
+    bool has_siblings; /* stealable tasks of its runner can run elsewhere */
+    uint64_t poll_interval_ticks;
     _Atomic(uint32_t) fork_generation; /* relaxed: stale futures compare it */
     struct skui_executor_slot *executor_slot; /* the runner's or its own */
     pthread_t thread;                         /* valid while running */
@@ -139,9 +143,6 @@ int skui_loop_check_open(const skua_loop *loop);
 /* As above, and -EPERM when another thread runs it. */
 int skui_loop_check_own(const skua_loop *loop);
 
-/* Whether stealable tasks of its runner can run elsewhere. */
-bool skui_loop_has_siblings(const skua_loop *loop);
-
 /* The handler, if one is set. */
 bool skui_loop_handler(skua_loop *loop, skua_exception_handler_fn **out_fn,
                        void **out_arg);
@@ -172,6 +173,8 @@ int skui_loop_enter(skua_loop *loop);
 void skui_loop_leave(skua_loop *loop);
 /* One iteration; waits at most until `deadline_ns`. */
 void skui_loop_iterate(skua_loop *loop, int64_t deadline_ns);
+/* Poll the reactor now; how many events it delivered. */
+int skui_loop_poll(skua_loop *loop, int64_t timeout_ns);
 /* Run until `future` is done or the loop is stopped; leaves a reference. */
 int skui_loop_run_until(skua_loop *loop, skua_future *future);
 /* Iterate until stopped. */
@@ -200,6 +203,10 @@ void skui_runnable_discard(struct skui_runnable *runnable);
 void skui_loop_idle(skua_loop *loop, int64_t deadline_ns);
 /* park.c: stealable work was queued: wake a sibling if that is worth it. */
 void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued);
+/* park.c: whether a task parked now is the one thing the loop waits for. */
+bool skui_loop_may_watch(skua_loop *loop);
+/* park.c: stop watching; true when that task was woken: it is idle.woken. */
+bool skui_loop_unwatch(skua_loop *loop);
 /* park.c: let go of the searcher's role. */
 void skui_idle_found(skua_loop *loop);
 

@@ -218,12 +218,12 @@ static bool spin_round(skua_loop *loop, skui_claim watched)
         }
         skui_cpu_relax();
     }
-    skui_count(&loop->counters.polls, 1);
-    return loop->poller_ops->poll(loop->poller, 0) > 0;
+    return skui_loop_poll(loop, 0) > 0;
 }
 
-static bool spin_until(skua_loop *loop, skui_claim watched, int64_t end_ns,
-                       int64_t deadline_ns)
+/* Spin by the clock; true when there is something to do. */
+static bool idle_spin(skua_loop *loop, skui_claim watched, int64_t end_ns,
+                      int64_t deadline_ns)
 {
     int64_t now = skui_clock_now();
     bool found = false;
@@ -238,31 +238,18 @@ static bool spin_until(skua_loop *loop, skui_claim watched, int64_t end_ns,
     return found;
 }
 
-/* True when there is something to do. */
-static bool idle_spin(skua_loop *loop, int64_t start_ns, int64_t deadline_ns)
+bool skui_loop_may_watch(skua_loop *loop)
 {
-    int64_t limit_ns = spin_limit(&loop->idle);
-    skui_claim watched = loop->idle.watched;
-    struct skui_task *task;
-    bool found;
+    return loop->idle.watched == 0 && spin_limit(&loop->idle) > 0 &&
+           skui_ready_is_empty(&loop->ready);
+}
 
-    if (limit_ns == 0) {
-        return false;
-    }
-    if (!skui_task_watch(watched)) {
-        watched = 0;
-    }
-    skui_count(&loop->counters.spins, 1);
-    found = spin_on_own(loop, watched) ||
-            spin_until(loop, watched, start_ns + limit_ns, deadline_ns);
-    if (watched != 0 && skui_task_unwatch(watched, &task)) {
-        skui_loop_queue_here(loop, &task->runnable, task->pinned);
-        found = true;
-    }
-    if (found) {
-        skui_count(&loop->counters.spins_paid, 1);
-    }
-    return found;
+bool skui_loop_unwatch(skua_loop *loop)
+{
+    skui_claim watched = loop->idle.watched;
+
+    loop->idle.watched = 0;
+    return watched != 0 && skui_task_unwatch(watched, &loop->idle.woken);
 }
 
 /* --- sleeping --- */
@@ -319,8 +306,7 @@ static bool park_sleep(skua_loop *loop, int64_t deadline_ns)
         watching = true;
     }
     skui_count(&loop->counters.parks, 1);
-    skui_count(&loop->counters.polls, 1);
-    delivered = loop->poller_ops->poll(loop->poller, timeout_ns);
+    delivered = skui_loop_poll(loop, timeout_ns);
     if (sentinel) {
         skui_store_relaxed(&loop->runner->sentinel, 0u); /* relaxed: a role */
     }
@@ -354,38 +340,66 @@ static void idle_park(skua_loop *loop, int64_t deadline_ns)
     loop->idle.sentinel_due = due && before == SKUI_PARK_PARKED;
 }
 
-void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
+/* The average of idle gaps; a long one counts as GAP_LIMIT spins. */
+static void idle_note_gap(struct skui_idle *idle, int64_t gap_ns)
+{
+    gap_ns = gap_ns < 0 ? 0 : gap_ns;
+    if (gap_ns > GAP_LIMIT * idle->spin_ns) {
+        gap_ns = GAP_LIMIT * idle->spin_ns;
+    }
+    idle->gap_ns += (gap_ns - idle->gap_ns) / 4;
+}
+
+/* Spin, then sleep. A hit in the first rounds reads no clock at all: it is
+ * what two loops that hand work to and fro wait for. */
+static void idle_wait(skua_loop *loop, int64_t deadline_ns)
 {
     struct skui_idle *idle = &loop->idle;
+    int64_t limit_ns = spin_limit(idle);
     int64_t start_ns;
-    int64_t gap_ns;
-    bool found = find_work(loop);
+    bool found = false;
 
-    idle->sentinel_due = false;
-    if (found) {
-        skui_idle_found(loop);
-        return;
+    if (limit_ns > 0) {
+        skui_count(&loop->counters.spins, 1);
+        if (spin_on_own(loop, idle->watched)) {
+            skui_count(&loop->counters.spins_paid, 1);
+            idle_note_gap(idle, 0);
+            return;
+        }
     }
     start_ns = skui_clock_now();
-    if (deadline_ns <= start_ns) {
-        skui_count(&loop->counters.polls, 1);
-        (void)loop->poller_ops->poll(loop->poller, 0);
-        return;
+    if (limit_ns > 0) {
+        found =
+            idle_spin(loop, idle->watched, start_ns + limit_ns, deadline_ns);
     }
-    if (idle_spin(loop, start_ns, deadline_ns)) {
-        skui_idle_found(loop);
+    /* Asleep it could not watch. */
+    found = skui_loop_unwatch(loop) || found;
+    if (found) {
+        skui_count(&loop->counters.spins_paid, 1);
     } else {
         /* A sleeper's gap holds its own wake, about what a spin may last: two
          * loops that hand work to and fro would never try spinning again. */
         idle_park(loop, deadline_ns);
         start_ns += idle->spin_ns;
     }
-    gap_ns = skui_clock_now() - start_ns;
-    gap_ns = gap_ns < 0 ? 0 : gap_ns;
-    if (gap_ns > GAP_LIMIT * idle->spin_ns) {
-        gap_ns = GAP_LIMIT * idle->spin_ns;
+    idle_note_gap(idle, skui_clock_now() - start_ns);
+    if (found) {
+        skui_idle_found(loop);
     }
-    idle->gap_ns += (gap_ns - idle->gap_ns) / 4;
+}
+
+void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
+{
+    bool found = find_work(loop);
+
+    loop->idle.sentinel_due = false;
+    if (found) {
+        skui_idle_found(loop);
+    } else if (deadline_ns != SKUA_FOREVER && deadline_ns <= skui_clock_now()) {
+        (void)skui_loop_poll(loop, 0);
+    } else {
+        idle_wait(loop, deadline_ns);
+    }
 }
 
 /* --- waking --- */

@@ -60,8 +60,7 @@ static void task_init(struct skui_task *task, const skua_task_options *options,
     skui_store_relaxed(&task->cancelling, 0u); /* relaxed: as above */
     skui_store_relaxed(&task->number, 0u);     /* relaxed: as above */
     task->coroutine.context = NULL;
-    task->pinned =
-        (options != NULL && options->pinned) || !skui_loop_has_siblings(home);
+    task->pinned = (options != NULL && options->pinned) || !home->has_siblings;
     task->named = options != NULL && options->name != NULL;
     if (task->named) {
         (void)snprintf(task->name, sizeof(task->name), "%s", options->name);
@@ -365,6 +364,20 @@ static bool task_begin_wait(struct skui_task *task, uint64_t phase, int refusal,
     return (word & SKUI_WAIT_CANCEL) == 0;
 }
 
+static uint64_t task_parked_phase(skua_loop *loop)
+{
+    return skui_loop_may_watch(loop) ? SKUI_WAIT_WATCHED : SKUI_WAIT_PARKED;
+}
+
+/* WATCHED: it is `loop` that goes on with it, so it is still there. */
+static void task_note_watched(skua_loop *loop, const struct skui_task *task,
+                              uint64_t word)
+{
+    if ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_WATCHED) {
+        loop->idle.watched = skui_claim_make(task, word);
+    }
+}
+
 /*
  * Park a task whose context is saved in the list of the future it awaits: that
  * alone can wake it, so it is PARKED before it is registered. False when it
@@ -375,17 +388,15 @@ static bool task_park_awaiting(skua_loop *loop, struct skui_task *task)
     skua_future *future = task->awaiting;
     uint64_t word;
 
-    if (!task_begin_wait(task, SKUI_WAIT_PARKED, SKUI_REASON_NOT_PARKED,
+    if (!task_begin_wait(task, task_parked_phase(loop), SKUI_REASON_NOT_PARKED,
                          &word)) {
         return false;
     }
+    task_note_watched(loop, task, word);
     if (!skui_future_register_task(future, task)) {
         (void)task_wake(task, word & SKUI_WAIT_SEQUENCE_MASK, 0);
-        return true;
     }
-    /* The task may run elsewhere by now. */
-    loop->idle.watched = skui_claim_make(task, word);
-    return true;
+    return true; /* it may run elsewhere by now */
 }
 
 /*
@@ -395,6 +406,7 @@ static bool task_park_awaiting(skua_loop *loop, struct skui_task *task)
 static bool task_park(skua_loop *loop, struct skui_task *task)
 {
     uint64_t word;
+    uint64_t phase;
     skui_claim claim;
 
     task->timer_loop = loop;
@@ -408,16 +420,16 @@ static bool task_park(skua_loop *loop, struct skui_task *task)
     if (task->publish != NULL) {
         task->publish(claim, task->publish_arg);
     }
+    phase = task_parked_phase(loop);
     for (;;) {
-        uint64_t parked =
-            (word & ~(uint64_t)SKUI_WAIT_PHASE) | SKUI_WAIT_PARKED;
+        uint64_t parked = (word & ~(uint64_t)SKUI_WAIT_PHASE) | phase;
 
         if ((word & SKUI_WAIT_PHASE) != SKUI_WAIT_ARMED) {
             return false; /* woken before it was parked */
         }
-        /* WW1 acq_rel: from here on the waker queues it. */
+        /* WW1 acq_rel: from here on the waker or the watching loop has it. */
         if (skui_cas_acq_rel(&task->wait_word, &word, parked)) {
-            loop->idle.watched = claim;
+            task_note_watched(loop, task, parked);
             return true;
         }
     }
@@ -429,7 +441,9 @@ void skui_task_step(skua_loop *loop, struct skui_task *task)
         !task_start(loop, task)) {
         return;
     }
-    task->budget = TASK_BUDGET;
+    if (task->budget != TASK_BUDGET) { /* the line may be another core's */
+        task->budget = TASK_BUDGET;
+    }
     for (;;) {
         loop->current = task;
         skui_coroutine_switch(&loop->scheduler, &task->coroutine);
@@ -537,20 +551,6 @@ int skui_task_wait(skui_publish_fn *publish, void *arg, int64_t deadline_ns)
     }
     reason = skui_task_suspend(task, publish, arg, deadline_ns);
     return skui_task_take_cancel(task) ? SKUA_ECANCELED : reason;
-}
-
-bool skui_task_watch(skui_claim claim)
-{
-    struct skui_task *task = claim_task(claim);
-    uint64_t word;
-
-    if (claim == 0) {
-        return false;
-    }
-    word = claim_sequence(claim) | SKUI_WAIT_PARKED;
-    /* WW1 acq_rel: from here on a waker leaves the task to this loop. */
-    return skui_cas_acq_rel(&task->wait_word, &word,
-                            claim_sequence(claim) | SKUI_WAIT_WATCHED);
 }
 
 bool skui_task_watched_is_awake(skui_claim claim)

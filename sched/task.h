@@ -10,8 +10,9 @@
  *   PARKED   its context is saved: exactly one waker makes it RUNNING and
  *            queues it
  *
- *   WATCHED  as PARKED, but the loop where it was parked idles and watches the
- *            word: a waker makes it RUNNING and that loop goes on with it
+ *   WATCHED  as PARKED, but the loop where it was parked has nothing else to do
+ *            and watches the word: a waker makes it RUNNING and that loop goes
+ *            on with it
  *
  * HELD     a canceller reads `awaiting`; a waker of a PARKED task sets DEFERRED
  *          and leaves the queueing to the holder
@@ -178,11 +179,6 @@ void skui_task_refuse(struct skui_task *task);
 /* The loop: run a step of `task`, which it took from a queue. */
 void skui_task_step(skua_loop *loop, struct skui_task *task);
 
-/*
- * The loop, idle: watch the task that it parked last, if that still waits.
- * False when there is none to watch.
- */
-bool skui_task_watch(skui_claim claim);
 /* Whether a watched task was woken. */
 bool skui_task_watched_is_awake(skui_claim claim);
 /* Stop watching; true when it was woken: it is the caller's to run. */
