@@ -2,20 +2,44 @@
 /*
  * timers.c - a hierarchical timer wheel.
  * Threads     Any, under the spinlock.
- * Invariants  A timer's level is that of the highest 6-bit group in which its
- *             tick differs from `elapsed`; so what lies on a lower level is
- *             due before all that lies on a higher one, and within a level
- *             slots are in order. Past deadlines lie in the slot of `elapsed`.
+ * Invariants  A level's slots are 8 times as wide as those below it, and a
+ *             timer lies on the lowest level whose 64 slots reach it from
+ *             `elapsed`; so no slot is wider than an eighth of how far away
+ *             its timers were. Each level is a ring that starts at `elapsed`;
+ *             above level 0 no slot starts before it or at it. Slots of
+ *             several levels overlap in time: the one that starts first is
+ *             opened first, of equal ones the higher. Past deadlines lie in
+ *             the slot of `elapsed` on level 0.
  * Ordering    SL1 (spinlock.h).
- * Progress    start, cancel: O(1). fire: O(levels + due + cascaded).
+ * Progress    start, cancel: O(1). fire: O(levels + due + cascaded). Who looks
+ *             for the next deadline works ahead: it moves timers down before
+ *             their slot is opened, in proportion to what was fired.
  * Rejected    A heap: a fifth faster to expire, but it grows (ENOMEM) and its
- *             cancel is not O(1). timerfd: 269 ns a change, no better.
+ *             cancel is not O(1). timerfd: 269 ns a change, no better. Levels
+ *             64 times as wide that do not overlap: a slot of 268 ms, with
+ *             27,000 of 100,000 timers in a second, was moved at once in 4 ms.
  */
 #include "timers.h"
 
 #include <string.h>
 
-enum { SCAN_LIMIT = 256 };
+enum {
+    SCAN_LIMIT = 256, /* how much of a slot is searched for its earliest */
+    AHEAD_MIN = 8,    /* moved down ahead of time, after anything fired */
+    AHEAD_MAX = 256,
+    AHEAD_PER_FIRED = 2,
+};
+
+struct position {
+    unsigned level;
+    unsigned slot;
+    uint64_t start; /* the slot's first tick */
+};
+
+static uint64_t tick_of(int64_t at_ns)
+{
+    return at_ns > 0 ? (uint64_t)at_ns >> SKUI_TIMERS_TICK_SHIFT : 0;
+}
 
 void skui_timers_init(struct skui_timers *timers, int64_t now_ns)
 {
@@ -26,27 +50,31 @@ void skui_timers_init(struct skui_timers *timers, int64_t now_ns)
 void skui_timers_restart(struct skui_timers *timers, int64_t now_ns)
 {
     skui_spinlock_lock(&timers->lock);
-    timers->elapsed =
-        now_ns > 0 ? (uint64_t)now_ns >> SKUI_TIMERS_TICK_SHIFT : 0;
+    timers->elapsed = tick_of(now_ns);
     timers->earliest_known = false;
     skui_spinlock_unlock(&timers->lock);
 }
 
-static uint64_t timers_tick(const struct skui_timers *timers, int64_t at_ns)
+/* The lowest level that reaches `tick`, which is not before `elapsed`. */
+static unsigned timers_level(const struct skui_timers *timers, uint64_t tick)
 {
-    uint64_t tick = at_ns > 0 ? (uint64_t)at_ns >> SKUI_TIMERS_TICK_SHIFT : 0;
+    uint64_t distance = (tick - timers->elapsed) | (SKUI_TIMERS_SLOTS - 1);
+    unsigned bits = 64u - (unsigned)__builtin_clzll(distance);
+    unsigned level =
+        (bits - SKUI_TIMERS_SLOT_BITS + SKUI_TIMERS_LEVEL_BITS - 1) /
+        SKUI_TIMERS_LEVEL_BITS;
+    unsigned shift = level * SKUI_TIMERS_LEVEL_BITS;
+    uint64_t slots = (tick >> shift) - (timers->elapsed >> shift);
 
-    return tick > timers->elapsed ? tick : timers->elapsed;
+    return slots < SKUI_TIMERS_SLOTS ? level : level + 1;
 }
 
 static void timers_link(struct skui_timers *timers, struct skui_timer *timer)
 {
-    uint64_t tick = timers_tick(timers, timer->deadline_ns);
-    uint64_t differ = tick ^ timers->elapsed;
-    unsigned level = differ == 0 ? 0
-                                 : (63u - (unsigned)__builtin_clzll(differ)) /
-                                       SKUI_TIMERS_SLOT_BITS;
-    unsigned slot = (unsigned)(tick >> (level * SKUI_TIMERS_SLOT_BITS)) &
+    uint64_t due = tick_of(timer->deadline_ns);
+    uint64_t tick = due > timers->elapsed ? due : timers->elapsed;
+    unsigned level = timers_level(timers, tick);
+    unsigned slot = (unsigned)(tick >> (level * SKUI_TIMERS_LEVEL_BITS)) &
                     (SKUI_TIMERS_SLOTS - 1);
     struct skui_timer *first = timers->slots[level][slot];
 
@@ -59,6 +87,16 @@ static void timers_link(struct skui_timers *timers, struct skui_timer *timer)
     }
     timers->slots[level][slot] = timer;
     timers->occupied[level] |= UINT64_C(1) << slot;
+    timers->levels |= 1u << level;
+}
+
+static void timers_slot_is_empty(struct skui_timers *timers, unsigned level,
+                                 unsigned slot)
+{
+    timers->occupied[level] &= ~(UINT64_C(1) << slot);
+    if (timers->occupied[level] == 0) {
+        timers->levels &= ~(1u << level);
+    }
 }
 
 static void timers_unlink(struct skui_timers *timers, struct skui_timer *timer)
@@ -72,7 +110,7 @@ static void timers_unlink(struct skui_timers *timers, struct skui_timer *timer)
     }
     timers->slots[timer->level][timer->slot] = timer->next;
     if (timer->next == NULL) {
-        timers->occupied[timer->level] &= ~(UINT64_C(1) << timer->slot);
+        timers_slot_is_empty(timers, timer->level, timer->slot);
     }
 }
 
@@ -120,24 +158,45 @@ bool skui_timers_cancel(struct skui_timers *timers, struct skui_timer *timer)
     return was_pending;
 }
 
-/* The first slot in order of time; false when there is none. */
-static bool timers_first_slot(const struct skui_timers *timers,
-                              unsigned *out_level, unsigned *out_slot,
-                              uint64_t *out_start)
+/* A level's first slot in order of time; the level has one. */
+static struct position timers_first_of(const struct skui_timers *timers,
+                                       unsigned level)
 {
-    for (unsigned level = 0; level < SKUI_TIMERS_LEVELS; level++) {
-        if (timers->occupied[level] != 0) {
-            unsigned shift = level * SKUI_TIMERS_SLOT_BITS;
-            unsigned slot = (unsigned)__builtin_ctzll(timers->occupied[level]);
-            uint64_t above = timers->elapsed >> shift >> SKUI_TIMERS_SLOT_BITS;
+    unsigned shift = level * SKUI_TIMERS_LEVEL_BITS;
+    uint64_t here = timers->elapsed >> shift;
+    unsigned turn = (unsigned)here & (SKUI_TIMERS_SLOTS - 1);
+    uint64_t occupied = timers->occupied[level];
+    uint64_t turned =
+        occupied >> turn |
+        occupied << ((SKUI_TIMERS_SLOTS - turn) & (SKUI_TIMERS_SLOTS - 1));
+    uint64_t at = here + (unsigned)__builtin_ctzll(turned);
 
-            *out_level = level;
-            *out_slot = slot;
-            *out_start = ((above << SKUI_TIMERS_SLOT_BITS) | slot) << shift;
-            return true;
+    return (struct position){level, (unsigned)at & (SKUI_TIMERS_SLOTS - 1),
+                             at << shift};
+}
+
+/*
+ * The slot that starts first, of several that of the highest level, whose
+ * timers may belong into the others. False when there is none.
+ */
+static bool timers_first(const struct skui_timers *timers,
+                         struct position *out_first)
+{
+    uint32_t levels = timers->levels;
+
+    if (levels == 0) {
+        return false;
+    }
+    *out_first = timers_first_of(timers, (unsigned)__builtin_ctz(levels));
+    while ((levels &= levels - 1) != 0) {
+        struct position next =
+            timers_first_of(timers, (unsigned)__builtin_ctz(levels));
+
+        if (next.start <= out_first->start) {
+            *out_first = next;
         }
     }
-    return false;
+    return true;
 }
 
 static bool timer_before(const struct skui_timer *a, const struct skui_timer *b)
@@ -194,7 +253,7 @@ static struct skui_timer *timers_empty_slot(struct skui_timers *timers,
     struct skui_timer *chain = timers->slots[level][slot];
 
     timers->slots[level][slot] = NULL;
-    timers->occupied[level] &= ~(UINT64_C(1) << slot);
+    timers_slot_is_empty(timers, level, slot);
     return chain;
 }
 
@@ -208,80 +267,138 @@ static void timers_relink(struct skui_timers *timers, struct skui_timer *chain)
     }
 }
 
+/* Fire a tick's timers; returns those that are due later in it. */
+static struct skui_timer *timers_fire(struct skui_timer *chain, int64_t now_ns,
+                                      skui_timer_fire_fn *fire, void *arg,
+                                      size_t *fired)
+{
+    chain = timers_sort(chain);
+    while (chain != NULL && chain->deadline_ns <= now_ns) {
+        struct skui_timer *timer = chain;
+
+        chain = chain->next;
+        timer->pending = false;
+        ++*fired;
+        fire(timer, arg);
+    }
+    return chain;
+}
+
 size_t skui_timers_fire_due(struct skui_timers *timers, int64_t now_ns,
                             skui_timer_fire_fn *fire, void *arg)
 {
-    uint64_t now = now_ns > 0 ? (uint64_t)now_ns >> SKUI_TIMERS_TICK_SHIFT : 0;
-    unsigned level;
-    unsigned slot;
-    uint64_t start;
+    uint64_t now = tick_of(now_ns);
+    struct skui_timer *later = NULL;
+    struct position first;
     size_t fired = 0;
 
     skui_spinlock_lock(&timers->lock);
-    while (timers_first_slot(timers, &level, &slot, &start) && start <= now) {
-        struct skui_timer *chain = timers_empty_slot(timers, level, slot);
+    if (now < timers->elapsed) {
+        now = timers->elapsed; /* where past deadlines lie */
+    }
+    while (later == NULL && timers_first(timers, &first) &&
+           first.start <= now) {
+        struct skui_timer *chain =
+            timers_empty_slot(timers, first.level, first.slot);
 
         timers->earliest_known = false;
-        if (start > timers->elapsed) {
-            timers->elapsed = start;
+        if (first.start > timers->elapsed) {
+            timers->elapsed = first.start;
         }
-        if (level > 0) {
+        if (first.level > 0) {
             timers_relink(timers, chain);
-            continue;
-        }
-        chain = timers_sort(chain);
-        while (chain != NULL && chain->deadline_ns <= now_ns) {
-            struct skui_timer *timer = chain;
-
-            chain = chain->next;
-            timer->pending = false;
-            fired++;
-            fire(timer, arg);
-        }
-        if (chain != NULL) {
-            timers_relink(timers, chain); /* due later in this tick */
-            break;
+        } else {
+            later = timers_fire(chain, now_ns, fire, arg, &fired);
         }
     }
+    timers->elapsed = now; /* what remains starts here or later */
+    if (timers->earliest_ns <= now_ns) {
+        timers->earliest_known =
+            false; /* a bound, and its slot emptied since */
+    }
+    timers_relink(timers, later);
     if (fired > 0) {
         timers_count(timers, (size_t)0 - fired);
+        timers->ahead = fired < AHEAD_MAX / AHEAD_PER_FIRED
+                            ? AHEAD_MIN + AHEAD_PER_FIRED * (uint32_t)fired
+                            : AHEAD_MAX;
     }
     skui_spinlock_unlock(&timers->lock);
     return fired;
 }
 
+/*
+ * Move timers down from slots that are opened next on their level, a bounded
+ * number: a slot with thousands would delay all that is due when it is opened.
+ */
+static void timers_work_ahead(struct skui_timers *timers)
+{
+    uint32_t levels = timers->levels & ~UINT32_C(1);
+
+    while (levels != 0 && timers->ahead > 0) {
+        unsigned level = 31u - (unsigned)__builtin_clz(levels);
+        struct position next = timers_first_of(timers, level);
+        unsigned shift = level * SKUI_TIMERS_LEVEL_BITS;
+        struct skui_timer *timer;
+
+        levels ^= UINT32_C(1) << level;
+        if ((next.start >> shift) - (timers->elapsed >> shift) > 1) {
+            continue;
+        }
+        while (timers->ahead > 0 &&
+               (timer = timers->slots[level][next.slot]) != NULL) {
+            timers_unlink(timers, timer);
+            timers_link(timers, timer); /* lower: it is two slots away */
+            timers->ahead--;
+        }
+    }
+    timers->ahead = 0;
+}
+
+/* The earliest deadline in a slot before `earliest_ns`, else that; or the
+ * slot's start when it holds very many. */
+static int64_t slot_earliest(const struct skui_timers *timers,
+                             struct position at, int64_t earliest_ns)
+{
+    const struct skui_timer *timer = timers->slots[at.level][at.slot];
+    int64_t start_ns = (int64_t)(at.start << SKUI_TIMERS_TICK_SHIFT);
+
+    for (unsigned scanned = 0; timer != NULL; timer = timer->next) {
+        if (scanned++ == SCAN_LIMIT) {
+            return start_ns < earliest_ns ? start_ns : earliest_ns;
+        }
+        if (timer->deadline_ns < earliest_ns) {
+            earliest_ns = timer->deadline_ns;
+        }
+    }
+    return earliest_ns;
+}
+
 int64_t skui_timers_next_deadline(struct skui_timers *timers)
 {
-    int64_t earliest = INT64_MAX;
-    unsigned level;
-    unsigned slot;
-    uint64_t start;
+    int64_t earliest_ns = INT64_MAX;
 
     if (!skui_timers_any(timers)) {
         return INT64_MAX;
     }
     skui_spinlock_lock(&timers->lock);
-    if (timers->earliest_known) {
-        earliest = timers->earliest_ns;
-    } else if (timers_first_slot(timers, &level, &slot, &start)) {
-        const struct skui_timer *timer = timers->slots[level][slot];
-        unsigned scanned = 0;
+    if (!timers->earliest_known) {
+        timers_work_ahead(timers);
+        for (uint32_t levels = timers->levels; levels != 0;
+             levels &= levels - 1) {
+            struct position first =
+                timers_first_of(timers, (unsigned)__builtin_ctz(levels));
 
-        for (; timer != NULL && scanned < SCAN_LIMIT; scanned++) {
-            if (timer->deadline_ns < earliest) {
-                earliest = timer->deadline_ns;
+            /* Past deadlines lie in the slot of `elapsed`, on level 0. */
+            if (first.level == 0 || first.start <= tick_of(earliest_ns)) {
+                earliest_ns = slot_earliest(timers, first, earliest_ns);
             }
-            timer = timer->next;
-        }
-        if (timer != NULL) {
-            int64_t bound = (int64_t)(start << SKUI_TIMERS_TICK_SHIFT);
-
-            earliest = bound < earliest ? bound : earliest;
         }
         /* A bound holds until the slot is opened, so nobody scans again. */
         timers->earliest_known = true;
-        timers->earliest_ns = earliest;
+        timers->earliest_ns = earliest_ns;
     }
+    earliest_ns = timers->earliest_ns;
     skui_spinlock_unlock(&timers->lock);
-    return earliest;
+    return earliest_ns;
 }

@@ -16,7 +16,8 @@ SKUI_BEGIN_DECLS
 enum {
     SKUI_TIMERS_SLOT_BITS = 6,
     SKUI_TIMERS_SLOTS = 1 << SKUI_TIMERS_SLOT_BITS,
-    SKUI_TIMERS_LEVELS = 9, /* 54 bits of ticks: every int64_t of ns */
+    SKUI_TIMERS_LEVEL_BITS = 3, /* a level's slots are 8 times as wide */
+    SKUI_TIMERS_LEVELS = 17,    /* 54 bits of ticks: every int64_t of ns */
     SKUI_TIMERS_TICK_SHIFT = 10,
 };
 
@@ -39,6 +40,8 @@ struct skui_timers {
     uint64_t sequence;
     int64_t earliest_ns; /* when earliest_known: the earliest, or a bound */
     bool earliest_known;
+    uint32_t levels; /* which have an occupied slot */
+    uint32_t ahead;  /* how many to move down before they have to be */
     uint64_t occupied[SKUI_TIMERS_LEVELS];
     struct skui_timer *slots[SKUI_TIMERS_LEVELS][SKUI_TIMERS_SLOTS];
 };

@@ -122,6 +122,28 @@ TEST(TimersNextDeadline, IsNeverLateAndAlwaysLeadsOn)
     EXPECT_EQ(now_ns, timers.back().deadline_ns);
 }
 
+/* All timers of a slot with many are cancelled: nothing is opened there. */
+TEST(TimersNextDeadline, GoesOnWhenABoundHasPassed)
+{
+    Wheel wheel;
+    std::vector<skui_timer> timers(1000);
+    skui_timer last{};
+
+    skui_timers_start(&wheel.timers, &last, 50 * second_ns);
+    for (auto &timer : timers) {
+        skui_timers_start(&wheel.timers, &timer, 20 * second_ns);
+    }
+    ASSERT_TRUE(skui_timers_cancel(&wheel.timers, &timers[0]));
+    const int64_t bound_ns = skui_timers_next_deadline(&wheel.timers);
+
+    EXPECT_LT(bound_ns, 20 * second_ns);
+    for (size_t i = 1; i < timers.size(); i++) {
+        ASSERT_TRUE(skui_timers_cancel(&wheel.timers, &timers[i]));
+    }
+    EXPECT_TRUE(wheel.fire(bound_ns).empty());
+    EXPECT_EQ(skui_timers_next_deadline(&wheel.timers), 50 * second_ns);
+}
+
 TEST(TimersFireDue, IsNeverEarly)
 {
     Wheel wheel;
@@ -229,49 +251,172 @@ TEST(TimersCancel, TellsWhetherItWasPending)
     EXPECT_FALSE(skui_timers_any(&wheel.timers));
 }
 
+/* Each moves down through other levels, at another time. */
+TEST(TimersFireDue, KeepsStartOrderHoweverLongAgoTheyWereStarted)
+{
+    for (int bits = 0; bits < 62; bits++) {
+        const int64_t at_ns = (int64_t{1} << bits) + second_ns;
+        Wheel wheel;
+        std::vector<skui_timer> timers(64);
+        List expected;
+
+        for (size_t i = 0; i < timers.size(); i++) {
+            const int64_t left_ns = at_ns >> i;
+
+            ASSERT_TRUE(wheel.fire(at_ns - left_ns - 1).empty());
+            (void)skui_timers_next_deadline(&wheel.timers);
+            skui_timers_start(&wheel.timers, &timers[i], at_ns);
+            expected.push_back(&timers[i]);
+        }
+        ASSERT_EQ(wheel.fire(at_ns), expected) << bits;
+    }
+}
+
+/* Around the ends of each level's reach, from times on and off its slots. */
+TEST(TimersFireDue, IsExactAtTheEndsOfEachLevel)
+{
+    for (int bits = 10; bits < 62; bits++) {
+        for (const int64_t from_ns :
+             {int64_t{0}, int64_t{1} << bits, (int64_t{1} << bits) - 1,
+              int64_t{0x123456789abcde}}) {
+            for (int64_t off_ns = -1025; off_ns <= 1025; off_ns += 41) {
+                Wheel wheel(from_ns);
+                skui_timer timer{};
+                const int64_t at_ns = from_ns + (int64_t{1} << bits) + off_ns;
+
+                skui_timers_start(&wheel.timers, &timer, at_ns);
+                ASSERT_EQ(skui_timers_next_deadline(&wheel.timers), at_ns);
+                ASSERT_TRUE(wheel.fire(at_ns - 1).empty());
+                ASSERT_EQ(skui_timers_next_deadline(&wheel.timers), at_ns);
+                ASSERT_EQ(wheel.fire(at_ns), List{&timer});
+            }
+        }
+    }
+}
+
+namespace
+{
+
+/* A sorted set beside the wheel. */
+class Model
+{
+  public:
+    explicit Model(unsigned seed)
+        : random_(seed), now_ns_(static_cast<int64_t>(random_() >> 14)),
+          wheel_(now_ns_), timers_(500), keys_(timers_.size())
+    {
+    }
+
+    void start_or_cancel()
+    {
+        const size_t i = random_() % timers_.size();
+
+        if (reference_.contains(keys_[i])) {
+            ASSERT_TRUE(skui_timers_cancel(&wheel_.timers, &timers_[i]));
+            reference_.erase(keys_[i]);
+            return;
+        }
+        const int64_t at_ns = any_deadline();
+
+        ASSERT_FALSE(skui_timers_cancel(&wheel_.timers, &timers_[i]));
+        keys_[i] = {at_ns, sequence_++, &timers_[i]};
+        skui_timers_start(&wheel_.timers, &timers_[i], at_ns);
+        reference_.insert(keys_[i]);
+    }
+
+    void advance(int bits)
+    {
+        const int64_t step_ns = up_to(bits);
+
+        switch (random_() % 4) {
+        case 0: /* to a timer, or just before it */
+            if (!reference_.empty()) {
+                now_ns_ = std::max(now_ns_, earliest() - up_to(1));
+            }
+            break;
+        case 1: /* to the end of a slot of some level */
+            now_ns_ |= (int64_t{1} << random_() % bits) - 1;
+            break;
+        default:
+            now_ns_ += std::min(step_ns, INT64_MAX - now_ns_);
+        }
+        List expected;
+        while (!reference_.empty() && earliest() <= now_ns_) {
+            expected.push_back(std::get<2>(*reference_.begin()));
+            reference_.erase(reference_.begin());
+        }
+        ASSERT_EQ(wheel_.fire(now_ns_), expected);
+    }
+
+    void check_next_deadline()
+    {
+        const int64_t next_ns = skui_timers_next_deadline(&wheel_.timers);
+
+        ASSERT_LE(next_ns, earliest());
+        if (reference_.size() <= 200) {
+            ASSERT_EQ(next_ns, earliest());
+        }
+    }
+
+    bool one_in(unsigned n)
+    {
+        return random_() % n == 0;
+    }
+
+  private:
+    using Key = std::tuple<int64_t, uint64_t, skui_timer *>;
+
+    /* 0 to 2^b - 1, with b from 0 to `bits`. */
+    int64_t up_to(int bits)
+    {
+        return static_cast<int64_t>(random_() %
+                                    (1ull << random_() % (bits + 1)));
+    }
+
+    /* From the past to years ahead; often one that another timer has. */
+    int64_t any_deadline()
+    {
+        if (!reference_.empty() && one_in(4)) {
+            return std::get<0>(keys_[random_() % keys_.size()]);
+        }
+        return now_ns_ + std::min(up_to(60), INT64_MAX - now_ns_) -
+               (one_in(8) ? up_to(60) : up_to(11));
+    }
+
+    int64_t earliest() const
+    {
+        return reference_.empty() ? INT64_MAX
+                                  : std::get<0>(*reference_.begin());
+    }
+
+    std::mt19937_64 random_;
+    int64_t now_ns_;
+    Wheel wheel_;
+    std::vector<skui_timer> timers_;
+    std::vector<Key> keys_;
+    std::set<Key> reference_;
+    uint64_t sequence_ = 0;
+};
+
+} // namespace
+
 /* Random starts, cancels and steps of time against a sorted set. */
 TEST(TimersModel, FollowsASortedReference)
 {
-    using Key = std::tuple<int64_t, uint64_t, skui_timer *>;
-    std::mt19937_64 random(test_seed());
-    int64_t now_ns = static_cast<int64_t>(random() % (1ull << 50));
-    Wheel wheel(now_ns);
-    std::vector<skui_timer> timers(500);
-    std::vector<Key> keys(timers.size());
-    std::set<Key> reference;
-    uint64_t sequence = 0;
+    const unsigned seed = test_seed();
 
-    for (int step = 0; step < 40000; step++) {
-        size_t i = random() % timers.size();
-        bool pending = reference.contains(keys[i]);
+    for (const int step_bits : {12, 24, 36, 48, 54}) {
+        Model model(seed + static_cast<unsigned>(step_bits));
 
-        if (random() % 8 == 0) {
-            now_ns += static_cast<int64_t>(random() % (1ull << random() % 45));
-            List expected;
-            while (!reference.empty() &&
-                   std::get<0>(*reference.begin()) <= now_ns) {
-                expected.push_back(std::get<2>(*reference.begin()));
-                reference.erase(reference.begin());
+        for (int step = 0; step < 20000; step++) {
+            if (model.one_in(8)) {
+                ASSERT_NO_FATAL_FAILURE(model.advance(step_bits));
+            } else {
+                ASSERT_NO_FATAL_FAILURE(model.start_or_cancel());
             }
-            ASSERT_EQ(wheel.fire(now_ns), expected);
-        } else if (pending) {
-            ASSERT_TRUE(skui_timers_cancel(&wheel.timers, &timers[i]));
-            reference.erase(keys[i]);
-        } else {
-            int64_t delay_ns =
-                static_cast<int64_t>(random() % (1ull << random() % 48)) - 2000;
-            ASSERT_FALSE(skui_timers_cancel(&wheel.timers, &timers[i]));
-            keys[i] = {now_ns + delay_ns, sequence++, &timers[i]};
-            skui_timers_start(&wheel.timers, &timers[i], now_ns + delay_ns);
-            reference.insert(keys[i]);
-        }
-        int64_t earliest_ns =
-            reference.empty() ? INT64_MAX : std::get<0>(*reference.begin());
-        int64_t next_ns = skui_timers_next_deadline(&wheel.timers);
-
-        ASSERT_LE(next_ns, earliest_ns);
-        if (reference.size() <= 200) {
-            ASSERT_EQ(next_ns, earliest_ns);
+            if (!model.one_in(4)) {
+                ASSERT_NO_FATAL_FAILURE(model.check_next_deadline());
+            }
         }
     }
 }
