@@ -2,9 +2,12 @@
 /*
  * handle.c - callbacks queued on a loop, now or at a time.
  * Threads     The loop runs a handle; any thread cancels it.
- * Invariants  PENDING -> RUNNING -> RAN, or PENDING -> CANCELLED: once. The
- *             queue or the timers own one reference while they hold it.
- * Ordering    HN1 state, RF1 references.
+ * Invariants  PENDING -> RUNNING -> RAN, or PENDING -> CANCELLED: once. A queue
+ *             owns a reference. A timer wheel does not: while a timer waits
+ *             there, its state and the end of its last reference are decided
+ *             under the wheel's lock. So a timer that is started, cancelled
+ *             and let go costs two locks and no further read-modify-write.
+ * Ordering    HN1 state, RF1 references, SL1 the wheel's lock.
  */
 #include "handle.h"
 
@@ -44,8 +47,13 @@ skua_handle *skui_handle_of_runnable(struct skui_runnable *runnable)
     return SKUI_CONTAINER_OF(runnable, struct skua_handle, runnable);
 }
 
+static bool handle_is_timer(const skua_handle *handle)
+{
+    return handle->runnable.detail != 0;
+}
+
 static void handle_init(skua_handle *handle, skua_loop *loop,
-                        skua_callback_fn *fn, void *arg)
+                        skua_callback_fn *fn, void *arg, uint32_t refs)
 {
     handle->runnable.kind = SKUI_RUNNABLE_HANDLE;
     handle->fn = fn;
@@ -54,7 +62,7 @@ static void handle_init(skua_handle *handle, skua_loop *loop,
     handle->loop_id = skui_loop_id(loop);
     /* relaxed, both: not shared yet */
     skui_store_relaxed(&handle->state, (uint32_t)HANDLE_PENDING);
-    skui_store_relaxed(&handle->refs, 1u); /* relaxed: as above */
+    skui_store_relaxed(&handle->refs, refs); /* relaxed: as above */
 }
 
 int skui_handle_new(skua_loop *loop, skua_callback_fn *fn, void *arg,
@@ -65,7 +73,7 @@ int skui_handle_new(skua_loop *loop, skua_callback_fn *fn, void *arg,
     if (handle == NULL) {
         return -ENOMEM;
     }
-    handle_init(handle, loop, fn, arg);
+    handle_init(handle, loop, fn, arg, 1);
     handle->runnable.detail = 0;
     *out_handle = handle;
     return 0;
@@ -80,21 +88,55 @@ skua_handle *skua_handle_ref(skua_handle *handle)
     return handle;
 }
 
-void skua_handle_unref(skua_handle *handle)
+static void handle_free(skua_handle *handle)
 {
-    if (handle == NULL) {
-        return;
-    }
-    /* RF1 acq_rel: the last one sees what the others did. The test spares the
-     * last owner a read-modify-write. */
-    if (skui_load_acquire(&handle->refs) != 1 &&
-        skui_fetch_sub_acq_rel(&handle->refs, 1u) != 1) {
-        return;
-    }
-    if (handle->runnable.detail != 0) {
+    if (handle_is_timer(handle)) {
         skui_object_put(SKUI_OBJECT_TIMER_HANDLE, timer_handle_of(handle));
     } else {
         skui_object_put(SKUI_OBJECT_HANDLE, handle);
+    }
+}
+
+/* Drop a reference of what is in no wheel. */
+static void handle_drop(skua_handle *handle)
+{
+    /* RF1 acq_rel: the last one sees what the others did. The test spares the
+     * last owner a read-modify-write. */
+    if (skui_load_acquire(&handle->refs) == 1 ||
+        skui_fetch_sub_acq_rel(&handle->refs, 1u) == 1) {
+        handle_free(handle);
+    }
+}
+
+/* Drop a reference of what waits in a wheel; false when it does not. */
+static bool timer_drop_waiting(skua_handle *handle)
+{
+    struct skui_timers *timers = &handle->loop->timers;
+    bool waits;
+
+    /* HN1 acquire: who sees that the wheel is left sees the queue's reference
+     * as well. */
+    if (skui_load_acquire(&handle->state) != HANDLE_PENDING) {
+        return false;
+    }
+    if (skui_loop_fork_generation(handle->loop) != skui_fork_generation()) {
+        return true; /* the lock may be held by a thread that is not here */
+    }
+    skui_spinlock_lock(&timers->lock);
+    waits = timer_handle_of(handle)->timer.pending;
+    if (waits) {
+        /* relaxed: under lock, where the wheel looks as well */
+        (void)skui_fetch_sub_relaxed(&handle->refs, 1u);
+    }
+    skui_spinlock_unlock(&timers->lock);
+    return waits;
+}
+
+void skua_handle_unref(skua_handle *handle)
+{
+    if (handle != NULL &&
+        !(handle_is_timer(handle) && timer_drop_waiting(handle))) {
+        handle_drop(handle);
     }
 }
 
@@ -128,21 +170,39 @@ void skui_handle_run(skua_loop *loop, skua_handle *handle)
     skua_handle_unref(handle);
 }
 
+/* Take it out of its wheel; false when it is not there. */
+static bool timer_cancel_waiting(skua_handle *handle)
+{
+    struct skui_timers *timers = &handle->loop->timers;
+    struct skui_timer *timer = &timer_handle_of(handle)->timer;
+    bool waits;
+
+    skui_spinlock_lock(&timers->lock);
+    waits = timer->pending;
+    if (waits) {
+        skui_timers_remove(timers, timer);
+        /* HN1 release: set before anybody can claim it. */
+        skui_store_release(&handle->state, (uint32_t)HANDLE_CANCELLED);
+    }
+    skui_spinlock_unlock(&timers->lock);
+    return waits;
+}
+
 int skua_handle_cancel(skua_handle *handle)
 {
-    const skua_loop *self = skui_loop_self();
+    const skua_loop *self;
 
     if (handle == NULL) {
         return -EINVAL;
     }
-    if (handle_claim(handle, HANDLE_CANCELLED)) {
-        if (handle->runnable.detail != 0 &&
-            skui_timers_cancel(&handle->loop->timers,
-                               &timer_handle_of(handle)->timer)) {
-            skua_handle_unref(handle);
-        }
+    if ((handle_is_timer(handle) &&
+         /* relaxed: once left, PENDING does not come back */
+         skui_load_relaxed(&handle->state) == HANDLE_PENDING &&
+         timer_cancel_waiting(handle)) ||
+        handle_claim(handle, HANDLE_CANCELLED)) {
         return 1;
     }
+    self = skui_loop_self();
     if (self != NULL && self->current_handle == handle) {
         return 0;
     }
@@ -163,7 +223,7 @@ bool skua_handle_cancelled(const skua_handle *handle)
 
 int64_t skua_handle_when(const skua_handle *handle)
 {
-    return handle == NULL || handle->runnable.detail == 0
+    return handle == NULL || !handle_is_timer(handle)
                ? SKUA_NOT_A_TIME
                : timer_handle_of((skua_handle *)handle)->when_ns;
 }
@@ -233,12 +293,12 @@ int skua_loop_call_at(skua_loop *loop, int64_t when_ns, skua_callback_fn *fn,
     if (timer == NULL) {
         return -ENOMEM;
     }
-    handle_init(&timer->handle, loop, fn, arg);
+    handle_init(&timer->handle, loop, fn, arg, out_handle != NULL ? 1 : 0);
     timer->handle.runnable.detail = 1;
     timer->when_ns = when_ns;
     timer->timer.kind = SKUI_TIMER_OF_HANDLE;
     if (out_handle != NULL) {
-        *out_handle = skua_handle_ref(&timer->handle);
+        *out_handle = &timer->handle;
     }
     skui_timers_start(&loop->timers, &timer->timer, when_ns);
     if (skui_loop_self() != loop) {
@@ -263,14 +323,30 @@ static struct timer_handle *timer_handle_of_timer(struct skui_timer *timer)
     return SKUI_CONTAINER_OF(timer, struct timer_handle, timer);
 }
 
+/* Both under the wheel's lock, when the timer is no longer pending. */
+
 void skui_handle_timer_due(struct skui_timer *timer)
 {
-    struct timer_handle *handle = timer_handle_of_timer(timer);
+    skua_handle *handle = &timer_handle_of_timer(timer)->handle;
 
-    skui_loop_queue_handle(handle->handle.loop, &handle->handle);
+    /* The queue's reference. relaxed, all: who else has one has its own, and
+     * when nobody has, nobody else knows the handle. */
+    if (skui_load_relaxed(&handle->refs) == 0) {
+        skui_store_relaxed(&handle->refs, 1u); /* relaxed: as above */
+    } else {
+        (void)skui_fetch_add_relaxed(&handle->refs, 1u); /* relaxed: as above */
+    }
+    if (!skui_loop_queue(handle->loop, &handle->runnable)) {
+        handle_drop(handle);
+    }
 }
 
 void skui_handle_timer_discard(struct skui_timer *timer)
 {
-    skua_handle_unref(&timer_handle_of_timer(timer)->handle);
+    skua_handle *handle = &timer_handle_of_timer(timer)->handle;
+
+    /* relaxed: dropped to 0 under this lock only, as long as it waited */
+    if (skui_load_relaxed(&handle->refs) == 0) {
+        handle_free(handle);
+    }
 }

@@ -140,6 +140,16 @@ void skui_timers_start(struct skui_timers *timers, struct skui_timer *timer,
     skui_spinlock_unlock(&timers->lock);
 }
 
+void skui_timers_remove(struct skui_timers *timers, struct skui_timer *timer)
+{
+    timers_unlink(timers, timer);
+    timer->pending = false;
+    if (timer->deadline_ns <= timers->earliest_ns) {
+        timers->earliest_known = false;
+    }
+    timers_count(timers, (size_t)-1);
+}
+
 bool skui_timers_cancel(struct skui_timers *timers, struct skui_timer *timer)
 {
     bool was_pending;
@@ -147,12 +157,7 @@ bool skui_timers_cancel(struct skui_timers *timers, struct skui_timer *timer)
     skui_spinlock_lock(&timers->lock);
     was_pending = timer->pending;
     if (was_pending) {
-        timers_unlink(timers, timer);
-        timer->pending = false;
-        if (timer->deadline_ns <= timers->earliest_ns) {
-            timers->earliest_known = false;
-        }
-        timers_count(timers, (size_t)-1);
+        skui_timers_remove(timers, timer);
     }
     skui_spinlock_unlock(&timers->lock);
     return was_pending;

@@ -61,6 +61,10 @@ void skui_timers_restart(struct skui_timers *timers, int64_t now_ns);
 void skui_timers_start(struct skui_timers *timers, struct skui_timer *timer,
                        int64_t deadline_ns);
 
+/* Take out a pending timer, as skui_timers_cancel(); the caller has the lock.
+ */
+void skui_timers_remove(struct skui_timers *timers, struct skui_timer *timer);
+
 /* True when it was pending and will never fire. */
 bool skui_timers_cancel(struct skui_timers *timers, struct skui_timer *timer);
 
