@@ -280,14 +280,18 @@ int skua_loop_call_at(skua_loop *loop, int64_t when_ns, skua_callback_fn *fn,
                       void *arg, skua_handle **out_handle)
 {
     struct timer_handle *timer;
-    int status;
+    bool own;
 
     if (loop == NULL || fn == NULL || when_ns == SKUA_NOT_A_TIME) {
         return -EINVAL;
     }
-    status = skui_loop_check_own(loop);
-    if (status < 0) {
-        return status;
+    own = skui_loop_self() == loop; /* so it is open, and of this process */
+    if (!own) {
+        int status = skui_loop_check_own(loop);
+
+        if (status < 0) {
+            return status;
+        }
     }
     timer = skui_object_get(SKUI_OBJECT_TIMER_HANDLE);
     if (timer == NULL) {
@@ -301,7 +305,7 @@ int skua_loop_call_at(skua_loop *loop, int64_t when_ns, skua_callback_fn *fn,
         *out_handle = &timer->handle;
     }
     skui_timers_start(&loop->timers, &timer->timer, when_ns);
-    if (skui_loop_self() != loop) {
+    if (!own) {
         skui_loop_wake(loop);
     }
     return 0;
