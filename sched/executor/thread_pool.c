@@ -2,35 +2,22 @@
 /*
  * thread_pool.c - an executor of threads in this process.
  * Threads     Any thread submits and shuts down; workers run the work.
- * Invariants  One word counts everything that decisions need (state):
- *             queued    work that is in the queue and not claimed
- *             idle      workers without work, those being started included
- *             sleeping  idle workers that announced their sleep
- *             entering  submitters between their check and their push
- *             A worker ends when closed, with nothing queued or entering. So
- *             accepted work always finds a worker.
- * Ordering    TP1: state; work is visible to who claims it. TP2: rouse, sleep
- *             and wake, below. CK1, WQ1: the queue.
- * Progress    submit: a push and two read-modify-writes unless it must wake or
- *             start a thread.
- * Rejected    A counter each for queued and sleeping: needs the store-load
- *             order between two words that one word gives for nothing. Ending
- *             idle threads after a while: they cost a stack, and starting one
- *             costs the submitter 30 us.
+ * Invariants  A worker ends when the queue is closed and drained, and nothing
+ * is accepted while there is none. So accepted work always finds a worker.
+ * Threads are started under the lock, and none after closing. Ordering    TP1,
+ * TP2 (thread_pool_idle.c), TP3 the last owner. WQ1 to WQ3: the queue. Progress
+ * submit: a push and a look at one word, unless it must wake or start a thread.
+ * Rejected    Ending idle threads after a while: they cost a stack, and
+ * starting one costs the submitter 30 us. Workers that take several jobs at
+ *             once: what they hold no other thread reaches, and a job may wait
+ *             for one that came after it.
  *
- * Sleep and wake (TP2)
- *   worker     read `rouse` / announce in state and look at what it held:
- *              nothing queued / sleep while `rouse` is what was read
- *   submitter  push / count in state and look at what it held: a sleeper is
- *              needed / change `rouse`, wake
- * Both touch one word, so the later sees the earlier; a submitter that came
- * after the announcement changes `rouse` and the sleep does not begin.
- *
- * Who counts as idle. A worker is idle again before it completes a plain
- * future, so that who awaits that and submits anew finds it. A future with
- * callbacks in the completing thread may keep the worker busy, so there it is
- * idle afterwards only; `finishing` makes submitters wait a moment for that
- * before they start a thread.
+ * Who counts as idle. A worker that finds the queue empty is idle before it
+ * completes a plain future, so that who awaits that and submits anew finds it.
+ * A future with callbacks in the completing thread may keep the worker busy, so
+ * there it is idle afterwards only; `finishing` makes submitters wait a moment
+ * for that before they start a thread. A worker that has more to do stays busy
+ * and leaves the shared words alone.
  */
 #include "thread_pool.h"
 
@@ -51,15 +38,12 @@
 #include "../runner.h"
 
 enum {
-    RING_CAPACITY = 1023,
+    RING_CAPACITY = 1024,
     MAX_WORKERS = 4095,
     MAX_DEFAULT_WORKERS = 32,
     EXTRA_DEFAULT_WORKERS = 4,
-    SPIN_MIN_NS = 2000,
-    SPIN_MAX_NS = 50000, /* about what waking a thread costs */
-    SHORT_SLEEP_NS = 150000,
-    FINISHING_SPINS = 256,
-    FINISHING_YIELDS = 8,
+    SPIN_START_NS = 50000,
+    PACE_START_NS = 100000, /* long: short jobs are found to be so */
 };
 
 static void pool_free(struct skui_thread_pool *pool)
@@ -67,7 +51,7 @@ static void pool_free(struct skui_thread_pool *pool)
     (void)pthread_cond_destroy(&pool->ended);
     (void)pthread_mutex_destroy(&pool->lock);
     skui_work_queue_fini(&pool->queue);
-    skui_release(pool);
+    skui_release_aligned(pool);
 }
 
 void skui_pool_disown(struct skui_thread_pool *pool)
@@ -78,175 +62,72 @@ void skui_pool_disown(struct skui_thread_pool *pool)
     }
 }
 
-/* --- waking --- */
-
-static void pool_wake(struct skui_thread_pool *pool, int count)
-{
-    /* TP2 release: who reads this sees the state that led to it. */
-    (void)skui_fetch_add_acq_rel(&pool->rouse, 1u);
-    (void)syscall(SYS_futex, &pool->rouse, FUTEX_WAKE_PRIVATE, count, NULL,
-                  NULL, 0);
-}
-
-void skui_pool_wake_all(struct skui_thread_pool *pool)
-{
-    pool_wake(pool, MAX_WORKERS);
-}
-
-static bool state_has_ended(uint64_t state)
-{
-    return (state & SKUI_STATE_ENDING) != 0 && SKUI_QUEUED_OF(state) == 0 &&
-           SKUI_ENTERING_OF(state) == 0;
-}
-
-/* Sleep until there may be something to do. */
-static void pool_sleep(struct skui_thread_pool *pool)
-{
-    /* TP2 acquire: pairs with pool_wake(). */
-    uint32_t rouse = skui_load_acquire(&pool->rouse);
-    /* TP2 acq_rel: announces, and sees what was queued before. */
-    uint64_t before = skui_fetch_add_acq_rel(&pool->state, SKUI_SLEEPING_ONE);
-
-    if (SKUI_QUEUED_OF(before) == 0 && !state_has_ended(before)) {
-        (void)syscall(SYS_futex, &pool->rouse, FUTEX_WAIT_PRIVATE, rouse, NULL,
-                      NULL, 0);
-    }
-    /* TP2 acq_rel: as above. */
-    (void)skui_fetch_sub_acq_rel(&pool->state, SKUI_SLEEPING_ONE);
-}
-
-/* Spin while that may pay; true when there is something to do. */
-static bool pool_spin(struct skui_thread_pool *pool, int64_t limit_ns)
-{
-    uint64_t limit = skui_clock_ticks_of(limit_ns);
-    uint64_t start = skui_clock_ticks();
-    /* relaxed: hints */
-    uint64_t state = skui_load_relaxed(&pool->state);
-    int busy = skui_load_relaxed(&pool->alive) - (int)SKUI_IDLE_OF(state);
-
-    if (SKUI_IDLE_OF(state) - SKUI_SLEEPING_OF(state) != 1 ||
-        skui_executor_spare_cores(busy) < 1) {
-        return false; /* somebody else spins, or needs the core */
-    }
-    do {
-        for (int i = 0; i < 16; i++) {
-            state = skui_load_relaxed(&pool->state); /* relaxed: a hint */
-            if (SKUI_QUEUED_OF(state) != 0 || state_has_ended(state)) {
-                return true;
-            }
-            skui_cpu_relax();
-        }
-    } while (skui_clock_ticks() - start < limit);
-    return false;
-}
-
-/* Wait as cheaply as lately paid; `spin_ns` is the worker's own guess. */
-static void pool_wait(struct skui_thread_pool *pool, int64_t *spin_ns)
-{
-    uint64_t start;
-
-    if (pool_spin(pool, *spin_ns)) {
-        *spin_ns = SPIN_MAX_NS;
-        return;
-    }
-    start = skui_clock_ticks();
-    pool_sleep(pool);
-    if (skui_clock_ticks() - start < skui_clock_ticks_of(SHORT_SLEEP_NS)) {
-        *spin_ns = SPIN_MAX_NS;
-    } else if (*spin_ns > SPIN_MIN_NS) {
-        *spin_ns /= 2;
-    }
-}
-
 /* --- working --- */
 
-struct skui_work *skui_pool_claim(struct skui_thread_pool *pool, uint64_t cost)
+/* The next work, with which the worker is busy. False: there will be none. */
+static bool pool_next(struct skui_thread_pool *pool,
+                      struct skui_pool_hand *hand, struct skui_work *out_work)
 {
-    uint64_t state = skui_load_relaxed(&pool->state); /* relaxed: CAS */
-    struct skui_work *work;
+    bool goes_on = true;
 
-    do {
-        if (SKUI_QUEUED_OF(state) == 0) {
-            return NULL;
+    while (!skui_work_queue_pop(&pool->queue, out_work)) {
+        if (!goes_on) {
+            return false;
         }
-        /* TP1 acquire: the work counted is in the queue. */
-    } while (!skui_cas_acq_rel(&pool->state, &state, state - cost));
-    while ((work = skui_work_queue_pop(&pool->queue)) == NULL) {
-        (void)sched_yield(); /* another claimant moves the list */
+        skui_pool_become_idle(pool, hand);
+        goes_on = skui_pool_wait(pool, hand);
     }
-    return work;
-}
-
-/* The next work for an idle worker, which is busy then; NULL: it has ended. */
-static struct skui_work *pool_next(struct skui_thread_pool *pool,
-                                   int64_t *spin_ns)
-{
-    for (;;) {
-        struct skui_work *work =
-            skui_pool_claim(pool, SKUI_QUEUED_ONE + SKUI_IDLE_ONE);
-        uint64_t state;
-
-        if (work != NULL) {
-            return work;
-        }
-        state = skui_load_relaxed(&pool->state); /* relaxed: CAS below */
-        if (!state_has_ended(state)) {
-            pool_wait(pool, spin_ns);
-            /* TP1 acq_rel: nothing can be queued any more. */
-        } else if (skui_cas_acq_rel(&pool->state, &state,
-                                    state - SKUI_IDLE_ONE)) {
-            return NULL;
-        }
-    }
-}
-
-static void pool_become_idle(struct skui_thread_pool *pool)
-{
-    /* TP1 acq_rel: an idle worker is seen by who submits next. */
-    (void)skui_fetch_add_acq_rel(&pool->state, SKUI_IDLE_ONE);
+    skui_pool_become_busy(pool, hand);
+    return true;
 }
 
 /* Complete the work's future and be idle, in the order said at the top. */
-static void pool_finish(struct skui_thread_pool *pool, skua_future *future,
+static void pool_finish(struct skui_thread_pool *pool,
+                        struct skui_pool_hand *hand, skua_future *future,
                         struct skui_outcome *outcome)
 {
-    if (future->kind != SKUI_FUTURE_EXECUTOR) {
-        pool_become_idle(pool);
+    if (skui_work_queue_seems_ready(&pool->queue)) {
         (void)skui_future_complete(future, outcome);
-        return;
+    } else if (future->kind != SKUI_FUTURE_EXECUTOR) {
+        skui_pool_become_idle(pool, hand);
+        (void)skui_future_complete(future, outcome);
+    } else {
+        /* relaxed, both: a hint, which completing publishes */
+        (void)skui_fetch_add_relaxed(&pool->finishing, 1u);
+        (void)skui_future_complete(future, outcome);
+        skui_pool_become_idle(pool, hand);
+        (void)skui_fetch_sub_relaxed(&pool->finishing, 1u); /* relaxed: hint */
     }
-    /* relaxed, both: a hint, which completing publishes */
-    (void)skui_fetch_add_relaxed(&pool->finishing, 1u);
-    (void)skui_future_complete(future, outcome);
-    pool_become_idle(pool);
-    (void)skui_fetch_sub_relaxed(&pool->finishing, 1u); /* relaxed: hint */
 }
 
-static void pool_run(struct skui_thread_pool *pool, struct skui_work *work)
+static bool pool_is_broken(struct skui_thread_pool *pool)
+{
+    /* TP1 acquire: pairs with pool_break(). */
+    return (skui_load_acquire(&pool->state) & SKUI_STATE_BROKEN) != 0;
+}
+
+static void pool_run(struct skui_thread_pool *pool, struct skui_pool_hand *hand,
+                     const struct skui_work *work)
 {
     struct skui_outcome outcome = {SKUA_EBROKENPOOL, NULL, NULL};
-    skua_future *future = work->future;
-    skua_task_fn *fn = work->fn;
-    void *arg = work->arg;
 
-    skui_object_put(SKUI_OBJECT_WORK, work);
-    /* TP1 acquire: pairs with pool_break(). */
-    if ((skui_load_acquire(&pool->state) & SKUI_STATE_BROKEN) != 0) {
-        pool_finish(pool, future, &outcome);
-    } else if (skui_future_set_running(future)) {
-        skui_outcome_capture(skui_thread_frame(), fn, arg, &outcome);
-        pool_finish(pool, future, &outcome);
-    } else {
-        pool_become_idle(pool); /* it was cancelled */
+    if (pool_is_broken(pool)) {
+        pool_finish(pool, hand, work->future, &outcome);
+    } else if (skui_future_set_running(work->future)) {
+        skui_outcome_capture(skui_thread_frame(), work->fn, work->arg, &outcome);
+        skui_pool_note_pace(pool, hand);
+        pool_finish(pool, hand, work->future, &outcome);
     }
-    skua_future_unref(future);
+    skua_future_unref(work->future);
 }
 
 /* Let current, pending and later work fail. */
 static void pool_break(struct skui_thread_pool *pool)
 {
-    /* TP1 acq_rel: whoever claims work after this sees it. */
+    /* TP1 acq_rel: whoever takes work after this sees it, and, by WQ3, whoever
+     * is refused. */
     (void)skui_fetch_or_acq_rel(&pool->state, SKUI_STATE_BROKEN);
+    skui_work_queue_close(&pool->queue);
     skui_pool_wake_all(pool);
 }
 
@@ -302,8 +183,7 @@ static void pool_initialize(struct skui_thread_pool *pool)
     if (pool->initializer == NULL) {
         return;
     }
-    skui_outcome_capture(skui_thread_frame(), pool->initializer,
-                         pool->initializer_arg, &outcome);
+    skui_outcome_capture(skui_thread_frame(), pool->initializer, pool->initializer_arg, &outcome);
     skua_exception_unref(outcome.exception);
     if (outcome.status < 0) {
         pool_break(pool);
@@ -313,14 +193,16 @@ static void pool_initialize(struct skui_thread_pool *pool)
 static void *pool_thread(void *arg)
 {
     struct skui_thread_pool *pool = arg;
-    struct skui_work *work;
-    int64_t spin_ns = SPIN_MAX_NS;
+    struct skui_pool_hand hand = {.idle = true, .spin_ns = SPIN_START_NS};
+    struct skui_work work;
 
+    hand.mean_ticks = skui_clock_ticks_of(PACE_START_NS);
     pool_name_thread(pool);
     pool_initialize(pool);
-    while ((work = pool_next(pool, &spin_ns)) != NULL) {
-        pool_run(pool, work);
+    while (pool_next(pool, &hand, &work)) {
+        pool_run(pool, &hand, &work);
     }
+    skui_pool_wake_all(pool); /* they have come to their end as well */
     pool_leave(pool);
     return NULL;
 }
@@ -349,21 +231,23 @@ static int pool_start_worker(struct skui_thread_pool *pool)
     if (worker == NULL) {
         return -ENOMEM;
     }
-    pool_become_idle(pool);
-    /* relaxed, both: under the lock; the caller is an owner */
+    /* TP1 (seq_cst): work may be left to it. */
+    (void)skui_fetch_add_seq_cst(&pool->state, SKUI_IDLE_ONE);
+    /* relaxed: the caller is an owner */
     (void)skui_fetch_add_relaxed(&pool->owners, 1u);
-    (void)skui_fetch_add_relaxed(&pool->alive, 1); /* relaxed: under lock */
     status = thread_start(pool, &worker->thread);
     if (status < 0) {
-        /* relaxed, both: as above */
-        (void)skui_fetch_sub_relaxed(&pool->alive, 1);
-        (void)skui_fetch_sub_relaxed(&pool->owners, 1u); /* relaxed: above */
-        /* TP1 acq_rel: work may have been left to this worker: */
-        (void)skui_fetch_sub_acq_rel(&pool->state, SKUI_IDLE_ONE);
+        /* relaxed: as above */
+        (void)skui_fetch_sub_relaxed(&pool->owners, 1u);
+        /* TP1 (seq_cst): what was left to it is for others. */
+        (void)skui_fetch_sub_seq_cst(&pool->state, SKUI_IDLE_ONE);
         skui_pool_wake_all(pool);
         skui_release(worker);
         return status;
     }
+    /* relaxed: under the lock. Not before it has started: who sees none alive
+     * comes here itself. */
+    (void)skui_fetch_add_relaxed(&pool->alive, 1);
     if (pool->released) {
         (void)pthread_detach(worker->thread);
         skui_release(worker);
@@ -374,15 +258,16 @@ static int pool_start_worker(struct skui_thread_pool *pool)
     return 0;
 }
 
-/* One more worker unless there are enough. An error when there is none. */
-static int pool_grow(struct skui_thread_pool *pool)
+int skui_pool_grow(struct skui_thread_pool *pool)
 {
     int status = 0;
     int alive;
 
     (void)pthread_mutex_lock(&pool->lock);
     alive = skui_load_relaxed(&pool->alive); /* relaxed: under the lock */
-    if (alive < pool->max_workers) {
+    if (skui_work_queue_is_closed(&pool->queue)) {
+        status = SKUA_ECLOSED;
+    } else if (alive < pool->max_workers) {
         status = pool_start_worker(pool);
     }
     (void)pthread_mutex_unlock(&pool->lock);
@@ -391,127 +276,42 @@ static int pool_grow(struct skui_thread_pool *pool)
 
 /* --- submitting --- */
 
-static int pool_enter(struct skui_thread_pool *pool)
-{
-    uint64_t state = skui_load_relaxed(&pool->state); /* relaxed: CAS */
-
-    for (;;) {
-        if ((state & SKUI_STATE_ENDING) != 0) {
-            return (state & SKUI_STATE_BROKEN) != 0 ? SKUA_EBROKENPOOL
-                                                    : SKUA_ECLOSED;
-        }
-        if (SKUI_QUEUED_OF(state) >= SKUI_QUEUED_MAX) {
-            return -ENOMEM;
-        }
-        if (SKUI_ENTERING_OF(state) == 511) {
-            (void)sched_yield();
-            state = skui_load_relaxed(&pool->state); /* relaxed: CAS */
-            /* TP1 acq_rel: from here on no worker ends. */
-        } else if (skui_cas_acq_rel(&pool->state, &state,
-                                    state + SKUI_ENTERING_ONE)) {
-            return 0;
-        }
-    }
-}
-
-static void pool_leave_entry(struct skui_thread_pool *pool)
-{
-    /* TP1 acq_rel: workers may end now. */
-    uint64_t before = skui_fetch_sub_acq_rel(&pool->state, SKUI_ENTERING_ONE);
-
-    if ((before & SKUI_STATE_ENDING) != 0) {
-        skui_pool_wake_all(pool);
-    }
-}
-
-/* True when a worker that was about to be idle has become so. */
-static bool pool_await_finishing(struct skui_thread_pool *pool)
-{
-    for (int i = 0; i < FINISHING_SPINS + FINISHING_YIELDS; i++) {
-        /* relaxed, both: hints */
-        uint64_t state = skui_load_relaxed(&pool->state);
-
-        if (SKUI_IDLE_OF(state) >= SKUI_QUEUED_OF(state)) {
-            return true;
-        }
-        if (skui_load_relaxed(&pool->finishing) == 0) { /* relaxed: hint */
-            return false;
-        }
-        if (i < FINISHING_SPINS) {
-            skui_cpu_relax();
-        } else {
-            (void)sched_yield();
-        }
-    }
-    return false;
-}
-
-/* Work was queued when state was `before`: see that somebody takes it. */
-static void pool_rouse(struct skui_thread_pool *pool, uint64_t before)
-{
-    uint64_t queued = SKUI_QUEUED_OF(before);
-    uint64_t awake = SKUI_IDLE_OF(before) - SKUI_SLEEPING_OF(before);
-
-    if ((before & SKUI_STATE_ENDING) != 0) {
-        skui_pool_wake_all(pool);
-    } else if (SKUI_IDLE_OF(before) > queued) {
-        if (awake <= queued) {
-            pool_wake(pool, 1);
-        }
-        /* relaxed: a hint; pool_grow() looks again */
-    } else if (skui_load_relaxed(&pool->alive) < pool->max_workers &&
-               !pool_await_finishing(pool)) {
-        (void)pool_grow(pool);
-    }
-}
-
 static int pool_submit(skua_executor *executor, skua_task_fn *fn, void *arg,
                        skua_future *future)
 {
     struct skui_thread_pool *pool = skui_pool_of(executor);
-    struct skui_work *work = skui_object_get(SKUI_OBJECT_WORK);
-    uint64_t before;
-    int status;
+    struct skui_work work = {fn, arg, future};
+    int status = 0;
 
-    if (work == NULL) {
-        return -ENOMEM;
-    }
-    status = pool_enter(pool);
-    if (status < 0) {
-        skui_object_put(SKUI_OBJECT_WORK, work);
-        return status;
-    }
     if (skui_load_relaxed(&pool->alive) == 0) { /* relaxed: a hint */
-        status = pool_grow(pool);
+        status = skui_pool_grow(pool);
     }
-    if (status < 0) {
-        pool_leave_entry(pool);
-        skui_object_put(SKUI_OBJECT_WORK, work);
-        return status;
+    if (status == 0) {
+        (void)skua_future_ref(future);
+        status = skui_work_queue_push(&pool->queue, &work);
+        if (status < 0) {
+            skua_future_unref(future);
+        }
     }
-    work->fn = fn;
-    work->arg = arg;
-    work->future = skua_future_ref(future);
-    /* relaxed: a figure */
-    (void)skui_fetch_add_relaxed(&pool->submitted, (int64_t)1);
-    skui_work_queue_push(&pool->queue, work);
-    /* TP1 release: the work is in the queue. TP2 acquire: sees sleepers. */
-    before = skui_fetch_add_acq_rel(&pool->state,
-                                    SKUI_QUEUED_ONE - SKUI_ENTERING_ONE);
-    pool_rouse(pool, before);
-    return 0;
+    if (status == 0) {
+        skui_pool_rouse(pool);
+    } else if (status == SKUA_ECLOSED && pool_is_broken(pool)) {
+        status = SKUA_EBROKENPOOL;
+    }
+    return status;
 }
 
 static void pool_get_stats(const skua_executor *executor,
                            skua_executor_stats *out_stats)
 {
     struct skui_thread_pool *pool = skui_pool_of(executor);
+    size_t queued = skui_work_queue_count(&pool->queue);
     /* relaxed, all: figures */
     uint64_t state = skui_load_relaxed(&pool->state);
 
     *out_stats = (skua_executor_stats){
-        .submitted = skui_load_relaxed(&pool->submitted), /* relaxed */
-        .queued = (int64_t)SKUI_QUEUED_OF(state),
+        .submitted = (int64_t)(skui_work_queue_popped(&pool->queue) + queued),
+        .queued = (int64_t)queued,
         .max_workers = pool->max_workers,
         .workers = skui_load_relaxed(&pool->alive), /* relaxed: a figure */
         .idle = (int)SKUI_IDLE_OF(state),
@@ -529,7 +329,6 @@ static const struct skui_executor_ops pool_ops = {
 
 static void pools_init(void)
 {
-    skui_object_class_init(SKUI_OBJECT_WORK, sizeof(struct skui_work));
     skui_runtime_init();
 }
 
@@ -547,13 +346,14 @@ static int pool_init(struct skui_thread_pool *pool,
         options->name_prefix == NULL ? "skua-pool" : options->name_prefix;
     int status;
 
-    memset(pool, 0, sizeof(*pool));
     status = skui_work_queue_init(&pool->queue, RING_CAPACITY);
     if (status < 0) {
         return status;
     }
     skui_executor_init(&pool->executor, &pool_ops);
     skui_store_relaxed(&pool->owners, 1u); /* relaxed: not shared yet */
+    /* relaxed: as above */
+    skui_store_relaxed(&pool->pace_ticks, skui_clock_ticks_of(PACE_START_NS));
     pool->max_workers =
         options->max_workers == 0 ? default_workers() : options->max_workers;
     (void)snprintf(pool->name_prefix, sizeof(pool->name_prefix), "%s", prefix);
@@ -580,13 +380,13 @@ int skua_thread_pool_executor_new(const skua_thread_pool_options *options,
         return -EINVAL;
     }
     (void)pthread_once(&once, pools_init);
-    pool = skui_allocate(sizeof(*pool));
+    pool = skui_allocate_aligned(sizeof(*pool));
     if (pool == NULL) {
         return -ENOMEM;
     }
     status = pool_init(pool, options);
     if (status < 0) {
-        skui_release(pool);
+        skui_release_aligned(pool);
         return status;
     }
     *out_executor = &pool->executor;

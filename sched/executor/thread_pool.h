@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * thread_pool.h - the inside of a thread pool: thread_pool.c runs it,
- * thread_pool_end.c ends it.
+ * thread_pool_idle.c lets its threads wait and wakes them, thread_pool_end.c
+ * ends it.
  *
  *              submit  work  shutdown
  *   submit       -      -       -      (any thread)
@@ -21,18 +22,22 @@ SKUI_BEGIN_DECLS
 enum { SKUI_POOL_NAME_BYTES = 16 }; /* what the kernel keeps */
 
 /* The fields of `state`. */
-#define SKUI_QUEUED_ONE UINT64_C(1)
-#define SKUI_QUEUED_MAX ((UINT64_C(1) << 29) - 1024)
-#define SKUI_QUEUED_OF(state) ((state) & ((UINT64_C(1) << 29) - 1))
-#define SKUI_IDLE_ONE (UINT64_C(1) << 29)
-#define SKUI_IDLE_OF(state) ((state) >> 29 & 4095)
-#define SKUI_SLEEPING_ONE (UINT64_C(1) << 41)
-#define SKUI_SLEEPING_OF(state) ((state) >> 41 & 4095)
-#define SKUI_ENTERING_ONE (UINT64_C(1) << 53)
-#define SKUI_ENTERING_OF(state) ((state) >> 53 & 511)
-#define SKUI_STATE_CLOSED (UINT64_C(1) << 62)
-#define SKUI_STATE_BROKEN (UINT64_C(1) << 63)
-#define SKUI_STATE_ENDING (SKUI_STATE_CLOSED | SKUI_STATE_BROKEN)
+#define SKUI_IDLE_ONE UINT64_C(1)
+#define SKUI_IDLE_OF(state) ((state)&0xffff)
+#define SKUI_SLEEPING_ONE (UINT64_C(1) << 16)
+#define SKUI_SLEEPING_OF(state) ((state) >> 16 & 0xffff)
+#define SKUI_AWAKE_OF(state) (SKUI_IDLE_OF(state) - SKUI_SLEEPING_OF(state))
+#define SKUI_STATE_WATCHED (UINT64_C(1) << 32)
+#define SKUI_STATE_BROKEN (UINT64_C(1) << 33)
+
+/* What a worker knows of itself; its own. */
+struct skui_pool_hand {
+    bool idle;           /* counted in `state` */
+    int64_t spin_ns;     /* how long it spins before it sleeps */
+    uint64_t seen;       /* how much was popped when it last watched */
+    uint64_t at_ticks;   /* when it began what it does */
+    uint64_t mean_ticks; /* what a job takes, lately */
+};
 
 /* A thread that was started and not joined yet; the thread does not use it. */
 struct skui_pool_worker {
@@ -46,26 +51,27 @@ struct skui_pool_ending {
     skua_future *future; /* a reference while linked */
 };
 
+/* Lines: what is constant; what all read and few write; what rarely serves. */
 struct skui_thread_pool {
     skua_executor executor;
-    _Atomic(uint32_t) owners; /* TP3: public side and each thread */
-    int max_workers;          /* constant, as all up to the queue */
+    int max_workers; /* constant, as all up to the queue */
     char name_prefix[SKUI_POOL_NAME_BYTES];
     skua_task_fn *initializer;
     void *initializer_arg;
 
+    char pad_queue[SKUI_CACHE_LINE];
     struct skui_work_queue queue;
-    char pad_before[SKUI_CACHE_LINE];
-    _Atomic(uint64_t) state;     /* TP1, TP2 */
-    _Atomic(uint32_t) rouse;     /* TP2 */
-    _Atomic(uint32_t) finishing; /* relaxed: a hint, see above */
-    _Atomic(int64_t) submitted;  /* relaxed: a figure */
-    _Atomic(unsigned) named;     /* relaxed: threads so far */
+    _Atomic(uint64_t) state; /* TP1 */
+    _Atomic(uint32_t) rouse; /* TP2 */
+    _Atomic(int) alive;      /* threads; written under `lock`, else a hint */
+    _Atomic(uint64_t) pace_ticks; /* relaxed: what a job takes, about */
+    _Atomic(uint32_t) finishing;  /* relaxed: a hint, see thread_pool.c */
     char pad_after[SKUI_CACHE_LINE];
 
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t ended; /* alive == 0 */
-    _Atomic(int) alive;   /* threads; relaxed outside the lock: a hint */
+    _Atomic(uint32_t) owners;         /* TP3: public side and each thread */
+    _Atomic(unsigned) named;          /* relaxed: threads so far */
+    pthread_mutex_t lock;             /* guards what follows */
+    pthread_cond_t ended;             /* alive == 0 */
     struct skui_pool_worker *workers; /* to be joined or detached */
     struct skui_pool_ending *endings; /* tasks that wait */
     bool released;                    /* no reference is left: nobody joins */
@@ -80,14 +86,27 @@ skui_pool_of(const skua_executor *executor)
 /* Give up an ownership; the last one frees the pool. */
 void skui_pool_disown(struct skui_thread_pool *pool);
 
-/* Have every worker look at the state again. */
+/* One more worker unless there are enough. An error when there is none. */
+int skui_pool_grow(struct skui_thread_pool *pool);
+
+/* --- thread_pool_idle.c --- */
+
+/* Have every worker look at the queue again. */
 void skui_pool_wake_all(struct skui_thread_pool *pool);
 
-/*
- * Claim what is queued and take it off the queue; `cost` is what the claim
- * subtracts from the state. NULL when nothing is queued.
- */
-struct skui_work *skui_pool_claim(struct skui_thread_pool *pool, uint64_t cost);
+/* After a push: see that somebody takes what is queued. */
+void skui_pool_rouse(struct skui_thread_pool *pool);
+
+void skui_pool_become_idle(struct skui_thread_pool *pool,
+                           struct skui_pool_hand *hand);
+/* An idle worker took work; what it leaves in the queue is seen to. */
+void skui_pool_become_busy(struct skui_thread_pool *pool,
+                           struct skui_pool_hand *hand);
+/* The worker has run a job: how long do they take? */
+void skui_pool_note_pace(struct skui_thread_pool *pool,
+                         struct skui_pool_hand *hand);
+/* Idle: wait for work as cheaply as lately paid. False: there will be none. */
+bool skui_pool_wait(struct skui_thread_pool *pool, struct skui_pool_hand *hand);
 
 /* thread_pool_end.c: as in struct skui_executor_ops. */
 int skui_pool_shutdown(skua_executor *executor, bool wait, bool cancel_futures);

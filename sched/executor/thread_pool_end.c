@@ -2,14 +2,12 @@
 /*
  * thread_pool_end.c - how a thread pool ends.
  * Threads     Any thread; several may shut down and wait at once.
- * Invariants  Once nobody is entering a closed pool, no thread is started and
- *             the number alive only falls. The last thread to leave tells all
- *             who wait.
- * Ordering    TP1: closing (thread_pool.c). The pool's lock guards the rest.
- * Progress    A task waits without blocking its loop, a plain thread blocks;
- *             joining comes after the threads have left and is short.
- * Rejected    Joining at once: it would block the loop of a task, and a job
- *             that waits for that loop would never end.
+ * Invariants  No thread is started once the queue is closed, so the number
+ * alive only falls. The last thread to leave tells all who wait. Ordering WQ3:
+ * closing (work_queue.c). The pool's lock guards the rest. Progress    A task
+ * waits without blocking its loop, a plain thread blocks; joining comes after
+ * the threads have left and is short. Rejected    Joining at once: it would
+ * block the loop of a task, and a job that waits for that loop would never end.
  */
 #include "thread_pool.h"
 
@@ -22,26 +20,27 @@
 #include "../memory.h"
 #include "../tls.h"
 
+static void pool_cancel_queued(struct skui_thread_pool *pool)
+{
+    struct skui_work work;
+
+    while (!skui_work_queue_is_drained(&pool->queue)) {
+        if (skui_work_queue_pop(&pool->queue, &work)) {
+            (void)skui_future_cancel_plain(work.future);
+            skua_future_unref(work.future);
+        } else {
+            (void)sched_yield(); /* another thread is about to push or pop */
+        }
+    }
+}
+
 static void pool_close(struct skui_thread_pool *pool, bool cancel_futures)
 {
-    struct skui_work *work;
-
-    /* TP1 acq_rel: nobody enters after this. */
-    (void)skui_fetch_or_acq_rel(&pool->state, SKUI_STATE_CLOSED);
-    skui_pool_wake_all(pool);
-    /* TP1 acquire: what was entering is queued, its thread started. */
-    while (SKUI_ENTERING_OF(skui_load_acquire(&pool->state)) != 0) {
-        (void)sched_yield();
-    }
-    while (cancel_futures &&
-           (work = skui_pool_claim(pool, SKUI_QUEUED_ONE)) != NULL) {
-        (void)skui_future_cancel_plain(work->future);
-        skua_future_unref(work->future);
-        skui_object_put(SKUI_OBJECT_WORK, work);
-    }
+    skui_work_queue_close(&pool->queue);
     if (cancel_futures) {
-        skui_pool_wake_all(pool); /* the queue may have kept them */
+        pool_cancel_queued(pool);
     }
+    skui_pool_wake_all(pool);
 }
 
 static bool pool_is_own_thread(struct skui_thread_pool *pool)

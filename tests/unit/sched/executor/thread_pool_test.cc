@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <latch>
 #include <semaphore>
 #include <thread>
 #include <vector>
@@ -581,6 +582,63 @@ TEST(ThreadPoolStress, ManySubmittersAndAShutdownLoseNothing)
         end(executor);
         EXPECT_EQ(ran.load(), accepted.load());
     }
+}
+
+/* Jobs were short for long, so wakes are spared; now each needs all others. */
+TEST(ThreadPoolStress, JobsThatWaitForEachOtherAllRun)
+{
+    constexpr int kWorkers = 4;
+    skua_executor *executor = pool_new(kWorkers);
+
+    for (int round = 0; round < 50; round++) {
+        std::atomic<int> ran{0};
+        std::latch meeting(kWorkers);
+        std::vector<skua_future *> futures;
+
+        for (int i = 0; i < 500; i++) {
+            futures.push_back(submit(executor, increment, &ran));
+        }
+        for (int i = 0; i < kWorkers; i++) {
+            futures.push_back(submit(
+                executor,
+                [](void *arg) {
+                    static_cast<std::latch *>(arg)->arrive_and_wait();
+                    return 0;
+                },
+                &meeting));
+        }
+        for (auto *future : futures) {
+            EXPECT_EQ(await_and_drop(future), 0);
+        }
+        EXPECT_EQ(ran.load(), 500);
+    }
+    end(executor);
+}
+
+/* As above, one at a time: the rest find no submitter that would wake them. */
+TEST(ThreadPoolStress, WorkBehindABlockedJobRuns)
+{
+    skua_executor *executor = pool_new(2);
+
+    for (int round = 0; round < 50; round++) {
+        gate gate;
+        std::atomic<int> ran{0};
+        skua_future *blocked;
+
+        for (int i = 0; i < 100; i++) {
+            EXPECT_EQ(await_and_drop(submit(executor, nothing, nullptr)), 0);
+        }
+        for (int i = 0; i < 40; i++) {
+            EXPECT_EQ(skua_executor_submit(executor, increment, &ran, nullptr),
+                      0);
+        }
+        blocked = submit(executor, pass_gate, &gate);
+        EXPECT_EQ(await_and_drop(submit(executor, increment, &ran)), 0);
+        EXPECT_EQ(ran.load(), 41);
+        gate.open.release();
+        EXPECT_EQ(await_and_drop(blocked), 0);
+    }
+    end(executor);
 }
 
 TEST(ThreadPoolStress, RacingCancelsResolveEveryFutureOnce)
