@@ -362,14 +362,19 @@ static bool cancel_round(skua_runner *runner)
     return any;
 }
 
-/* A task of loop 0: cancel all others, and those that come meanwhile. */
-static int runner_cancel_all(void *arg)
+/*
+ * A task of loop 0: cancel all others, and those that come meanwhile, then shut
+ * the executor while the loops run: its work may wait for them.
+ */
+static int runner_wind_up(void *arg)
 {
+    skua_runner *runner = arg;
     int rounds = 0;
 
-    while (cancel_round(arg) && rounds < CANCEL_ROUNDS) {
+    while (cancel_round(runner) && rounds < CANCEL_ROUNDS) {
         rounds++; /* survivors are reported when their loop is closed */
     }
+    skui_executor_slot_close(&runner->executor_slot, true);
     return 0;
 }
 
@@ -394,8 +399,9 @@ int skua_runner_close(skua_runner *runner)
     if (skui_load_relaxed(&runner->running)) { /* relaxed: own thread */
         return SKUA_ERUNNING;
     }
-    if (runner_has_tasks(runner)) {
-        (void)skua_runner_run(runner, runner_cancel_all, runner, NULL);
+    if (runner_has_tasks(runner) ||
+        skui_executor_slot_is_used(&runner->executor_slot)) {
+        (void)skua_runner_run(runner, runner_wind_up, runner, NULL);
     }
     runner_stop_threads(runner);
     skui_executor_slot_close(&runner->executor_slot, true);

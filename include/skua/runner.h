@@ -82,8 +82,9 @@ SKUA_API skua_loop *skua_runner_get_loop(skua_runner *runner, unsigned index);
 SKUA_API unsigned skua_runner_loops(const skua_runner *runner);
 
 /**
- * Cancel what is left, wait for it, shut the default executor, close the
- * loops, report survivors, free the runner. NULL is allowed.
+ * Cancel what is left, wait for it, shut the default executor while the loops
+ * still run, for its work may wait for them, close the loops, report survivors,
+ * free the runner. NULL is allowed.
  * @return 0; SKUA_ERUNNING while it runs (it stays as it is); SKUA_EFORKED
  * Thread: the one that runs it.  Suspends: no, it blocks.
  * asyncio: Runner.close().

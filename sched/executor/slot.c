@@ -65,6 +65,16 @@ int skui_executor_slot_set(struct skui_executor_slot *slot,
     return status;
 }
 
+bool skui_executor_slot_is_used(struct skui_executor_slot *slot)
+{
+    bool used;
+
+    skui_spinlock_lock(&slot->lock);
+    used = slot->executor != NULL;
+    skui_spinlock_unlock(&slot->lock);
+    return used;
+}
+
 void skui_executor_slot_close(struct skui_executor_slot *slot, bool wait)
 {
     skua_executor *executor;

@@ -25,6 +25,9 @@ int skui_executor_slot_get(struct skui_executor_slot *slot,
 int skui_executor_slot_set(struct skui_executor_slot *slot,
                            skua_executor *executor);
 
+/* Whether there is one. */
+bool skui_executor_slot_is_used(struct skui_executor_slot *slot);
+
 /* Shut it down and drop it; nobody gets one after that. */
 void skui_executor_slot_close(struct skui_executor_slot *slot, bool wait);
 

@@ -396,6 +396,33 @@ TEST_P(ConformanceMany, N163_ShutdownWaitsInATask)
               }));
 }
 
+TEST_P(ConformanceMany, N163_WorkMayWaitForTheLoopsWhileTheRunnerCloses)
+{
+    Executor pool = new_pool(1);
+    int status = 1;
+
+    EXPECT_EQ(
+        0, run([&] {
+            skua_loop *loop = loops().back();
+
+            EXPECT_EQ(0, skua_loop_set_default_executor(loop, pool.get()));
+            in_executor(loop, nullptr, [&, loop] {
+                void *nap = keeper_.body([] { return skua_sleep(SKUA_US); });
+                skua_future *task = nullptr;
+
+                /* Refused once the executor is being shut down. */
+                while (skua_loop_set_default_executor(loop, pool.get()) == 0) {
+                    std::this_thread::yield();
+                }
+                status =
+                    skua_run_coroutine_threadsafe(loop, run_body, nap, &task);
+                return status == 0 ? await_int(Future(task).get()) : 1;
+            });
+            return 0;
+        }));
+    EXPECT_EQ(0, status);
+}
+
 CONFORMANCE_INSTANTIATE_MANY();
 
 } // namespace
