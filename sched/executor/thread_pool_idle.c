@@ -31,14 +31,15 @@
  *   waker      see a sleeper / change `rouse` / wake
  *
  * The watcher. While jobs are short, one worker that keeps on is the best that
- * can happen to a few of them: waking another costs more than they do. What
- * makes that safe is one sleeper that looks up every half millisecond
- * (WATCHED). If by then nothing was taken and something is queued, a worker is
- * stuck in a job: the watcher gets up, takes work, and sees to the rest as
- * every worker that becomes busy. If nothing was taken and nothing is queued,
- * it sleeps without limit: an idle pool, or one with a long job, costs nothing.
- * So work waits at most a millisecond behind a job of unexpected length, and
- * only when those before were short.
+ * can happen to a few of them: waking another costs more than they do. Of jobs
+ * below a microsecond that holds for any number. What makes it safe is one
+ * sleeper that looks up every half millisecond (WATCHED). If by then nothing
+ * was taken and something is queued, a worker is stuck in a job: the watcher
+ * gets up, takes work, and sees to the rest as every worker that becomes busy.
+ * If nothing was taken and nothing is queued, it sleeps without limit: an idle
+ * pool, or one with a long job, costs nothing. So work waits at most a
+ * millisecond behind a job of unexpected length, and only when those before
+ * were short.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -56,8 +57,10 @@ enum {
     SHORT_SLEEP_NS = 150000,
     WATCH_NS = 500000,
     SHORT_JOB_NS = 20000,
-    WORTH_NS = 100000, /* of queued work: two wakes */
-    LOOK_EVERY = 16,   /* pushes, at the length of the queue */
+    TINY_JOB_NS = 1000, /* sharing the queue costs as much */
+    WORTH_NS = 200000,  /* of queued work: a few wakes */
+    OUTLIER_TICKS = 64,
+    LOOK_EVERY = 16, /* pushes, at the length of the queue */
     FINISHING_SPINS = 256,
     FINISHING_YIELDS = 8,
 };
@@ -81,19 +84,15 @@ void skui_pool_wake_all(struct skui_thread_pool *pool)
 static bool pool_may_leave(struct skui_thread_pool *pool, uint64_t state)
 {
     uint64_t pace = skui_load_relaxed(&pool->pace_ticks); /* relaxed: hint */
-    int busy;
+    /* relaxed: a hint */
+    int awake = skui_load_relaxed(&pool->alive) - (int)SKUI_SLEEPING_OF(state);
 
-    if ((state & SKUI_STATE_WATCHED) == 0 ||
+    if ((state & SKUI_STATE_WATCHED) == 0 || awake < 1 ||
         pace > skui_clock_ticks_of(SHORT_JOB_NS)) {
         return false;
     }
-    /* relaxed: a hint */
-    busy = skui_load_relaxed(&pool->alive) - (int)SKUI_IDLE_OF(state);
-    if (busy < 1) {
-        return false;
-    }
-    return skui_work_queue_pushed(&pool->queue) % LOOK_EVERY != 0 ||
-           skui_executor_spare_cores(busy) < 1 ||
+    return pace < skui_clock_ticks_of(TINY_JOB_NS) ||
+           skui_work_queue_pushed(&pool->queue) % LOOK_EVERY != 0 ||
            skui_work_queue_count(&pool->queue) * pace <
                skui_clock_ticks_of(WORTH_NS);
 }
@@ -176,10 +175,13 @@ void skui_pool_note_pace(struct skui_thread_pool *pool,
                          struct skui_pool_hand *hand)
 {
     uint64_t now = skui_clock_ticks();
+    uint64_t took = now - hand->at_ticks;
+    uint64_t most = 8 * hand->mean_ticks + OUTLIER_TICKS;
     uint64_t known = skui_load_relaxed(&pool->pace_ticks); /* relaxed: hint */
 
     hand->mean_ticks -= hand->mean_ticks / 8;
-    hand->mean_ticks += (now - hand->at_ticks) / 8;
+    /* A worker that lost its core took long; one such job says little. */
+    hand->mean_ticks += (took < most ? took : most) / 8;
     hand->at_ticks = now;
     if (hand->mean_ticks < known / 2 || hand->mean_ticks > known * 2) {
         /* relaxed: a hint */
