@@ -11,7 +11,40 @@ namespace conformance
 namespace
 {
 
-using Gate = std::binary_semaphore;
+/** Work that says when it has started and runs until it is let go. */
+class Blocker
+{
+  public:
+    Body body(intptr_t value = 0)
+    {
+        return [this, value] {
+            started_.release();
+            gate_.acquire();
+            finished_ = true;
+            return skua_return(as_pointer(value));
+        };
+    }
+
+    void wait_started()
+    {
+        started_.acquire();
+    }
+
+    void let_go()
+    {
+        gate_.release();
+    }
+
+    [[nodiscard]] bool finished() const
+    {
+        return finished_;
+    }
+
+  private:
+    std::binary_semaphore started_{0};
+    std::binary_semaphore gate_{0};
+    std::atomic<bool> finished_ = false;
+};
 
 Executor new_pool(int max_workers)
 {
@@ -21,6 +54,17 @@ Executor new_pool(int max_workers)
     options.max_workers = max_workers;
     EXPECT_EQ(0, skua_thread_pool_executor_new(&options, &executor));
     return Executor(executor);
+}
+
+void finish(const Executor &pool)
+{
+    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+}
+
+int must_not_run()
+{
+    ADD_FAILURE() << "was cancelled";
+    return 0;
 }
 
 /* --- from a loop --- */
@@ -72,7 +116,7 @@ TEST_P(ConformanceMany, N156_OneThreadStartsWorkInOrder)
                   return 0;
               }));
     EXPECT_EQ(expected, log.get());
-    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+    finish(pool);
 }
 
 TEST_P(ConformanceMany, N156_TheDefaultExecutorCanBeSet)
@@ -95,123 +139,88 @@ TEST_P(ConformanceMany, N156_TheDefaultExecutorCanBeSet)
 TEST_P(ConformanceMany, N157_CancellingQueuedWorkKeepsItFromRunning)
 {
     Executor pool = new_pool(1);
-    Gate started(0);
-    Gate gate(0);
-    std::atomic<bool> ran = false;
+    Blocker blocker;
 
     EXPECT_EQ(0, run([&] {
                   skua_loop *loop = skua_get_running_loop();
-                  Future first = in_executor(loop, pool.get(), [&] {
-                      started.release();
-                      gate.acquire();
-                      return 0;
-                  });
-                  Future queued;
+                  Future first = in_executor(loop, pool.get(), blocker.body());
+                  Future queued = in_executor(loop, pool.get(), must_not_run);
 
-                  started.acquire();
-                  queued = in_executor(loop, pool.get(), [&] {
-                      ran = true;
-                      return 0;
-                  });
                   EXPECT_EQ(1, skua_future_cancel(queued.get()));
                   EXPECT_EQ(SKUA_ECANCELED, skua_await(queued.get(), nullptr));
-                  gate.release();
+                  blocker.let_go();
                   return skua_await(first.get(), nullptr);
               }));
-    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
-    EXPECT_FALSE(ran);
+    finish(pool);
 }
 
 TEST_P(ConformanceMany, N157_CancellingTheAwaitOfQueuedWork)
 {
     Executor pool = new_pool(1);
-    Gate started(0);
-    Gate gate(0);
-    std::atomic<bool> ran = false;
+    Blocker blocker;
 
     EXPECT_EQ(0, run([&] {
                   skua_loop *loop = skua_get_running_loop();
                   Latch ready(1);
-                  Future first = in_executor(loop, pool.get(), [&] {
-                      started.release();
-                      gate.acquire();
-                      return 0;
-                  });
-                  Future waiter;
-
-                  started.acquire();
-                  waiter = spawn([&] {
-                      Future queued = in_executor(loop, pool.get(), [&] {
-                          ran = true;
-                          return 0;
-                      });
+                  Future first = in_executor(loop, pool.get(), blocker.body());
+                  Future waiter = spawn([&] {
+                      Future queued =
+                          in_executor(loop, pool.get(), must_not_run);
 
                       ready.down();
                       return skua_await(queued.get(), nullptr);
                   });
+
                   EXPECT_EQ(0, ready.wait());
                   EXPECT_EQ(1, skua_task_cancel(waiter.get()));
                   EXPECT_EQ(SKUA_ECANCELED, skua_await(waiter.get(), nullptr));
-                  gate.release();
+                  blocker.let_go();
                   return skua_await(first.get(), nullptr);
               }));
-    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
-    EXPECT_FALSE(ran);
+    finish(pool);
 }
 
 TEST_P(ConformanceMany, N157_RunningWorkFinishesAndItsResultIsDropped)
 {
     Executor pool = new_pool(1);
-    Gate started(0);
-    Gate gate(0);
-    std::atomic<bool> finished = false;
+    Blocker blocker;
 
     EXPECT_EQ(0, run([&] {
                   skua_loop *loop = skua_get_running_loop();
                   Future waiter = spawn([&] {
-                      Future work = in_executor(loop, pool.get(), [&] {
-                          started.release();
-                          gate.acquire();
-                          finished = true;
-                          return skua_return(as_pointer(1));
-                      });
-
-                      return skua_await(work.get(), nullptr);
+                      return skua_await(
+                          in_executor(loop, pool.get(), blocker.body(1)).get(),
+                          nullptr);
+                  });
+                  Future started = in_executor(loop, nullptr, [&] {
+                      blocker.wait_started();
+                      return 0;
                   });
 
-                  EXPECT_EQ(0, skua_await(in_executor(loop, nullptr,
-                                                      [&] {
-                                                          started.acquire();
-                                                          return 0;
-                                                      })
-                                              .get(),
-                                          nullptr));
+                  EXPECT_EQ(0, skua_await(started.get(), nullptr));
                   EXPECT_EQ(0, skua_sleep(1 * SKUA_MS));
                   EXPECT_EQ(1, skua_task_cancel(waiter.get()));
                   EXPECT_EQ(SKUA_ECANCELED, skua_await(waiter.get(), nullptr));
-                  EXPECT_FALSE(finished);
-                  gate.release();
+                  EXPECT_FALSE(blocker.finished());
+                  blocker.let_go();
                   return 0;
               }));
-    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
-    EXPECT_TRUE(finished);
+    finish(pool);
+    EXPECT_TRUE(blocker.finished());
     EXPECT_EQ(0u, reports_.size());
 }
 
 TEST_F(Conformance, N157_NoCallbackReachesAClosedLoop)
 {
     Executor pool = new_pool(1);
-    Gate gate(0);
-    Future future = in_executor(loop_, pool.get(), [&] {
-        gate.acquire();
-        return 0;
-    });
+    Blocker blocker;
+    Future future = in_executor(loop_, pool.get(), blocker.body());
 
     when_done(future.get(),
               [](skua_future *) { ADD_FAILURE() << "on a closed loop"; });
     ASSERT_EQ(0, skua_loop_close(loop_));
-    gate.release();
-    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+    blocker.let_go();
+    finish(pool);
     EXPECT_TRUE(skua_future_done(future.get()));
 }
 
@@ -220,18 +229,13 @@ TEST_F(Conformance, N157_NoCallbackReachesAClosedLoop)
 TEST_F(Conformance, N158_CancelIsFalseWhileRunningAndWhenFinished)
 {
     Executor pool = new_pool(1);
-    Gate started(0);
-    Gate gate(0);
-    Future future = submit(pool.get(), [&] {
-        started.release();
-        gate.acquire();
-        return skua_return(as_pointer(5));
-    });
+    Blocker blocker;
+    Future future = submit(pool.get(), blocker.body(5));
 
-    started.acquire();
+    blocker.wait_started();
     EXPECT_TRUE(skua_future_running(future.get()));
     EXPECT_EQ(0, skua_future_cancel(future.get()));
-    gate.release();
+    blocker.let_go();
     EXPECT_EQ(5, await_int(future.get()));
     EXPECT_FALSE(skua_future_running(future.get()));
     EXPECT_EQ(0, skua_future_cancel(future.get()));
@@ -241,18 +245,15 @@ TEST_F(Conformance, N158_CancelIsFalseWhileRunningAndWhenFinished)
 TEST_F(Conformance, N158_DoneCallbacksRunInlineInOrder)
 {
     Executor pool = new_pool(1);
-    Gate started(0);
-    Gate gate(0);
+    Blocker blocker;
     Log log;
     std::thread::id worker;
-    Future future = submit(pool.get(), [&] {
+    Future future = submit(pool.get(), [&, body = blocker.body()] {
         worker = std::this_thread::get_id();
-        started.release();
-        gate.acquire();
-        return 0;
+        return body();
     });
 
-    started.acquire();
+    blocker.wait_started();
     for (int i = 0; i < 5; i++) {
         when_done(future.get(), [&, i](skua_future *done) {
             EXPECT_EQ(future.get(), done);
@@ -263,8 +264,8 @@ TEST_F(Conformance, N158_DoneCallbacksRunInlineInOrder)
             }
         });
     }
-    gate.release();
-    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+    blocker.let_go();
+    finish(pool);
     EXPECT_EQ((Order{0, 1, 2, 3, 4}), log.get());
     when_done(future.get(), [&](skua_future *) { log.add(5); });
     EXPECT_EQ((Order{0, 1, 2, 3, 4, 5}), log.get());
@@ -273,18 +274,15 @@ TEST_F(Conformance, N158_DoneCallbacksRunInlineInOrder)
 TEST_F(Conformance, N159_ATimedOutWaitDoesNotDisturbTheWork)
 {
     Executor pool = new_pool(1);
-    Gate gate(0);
-    Future future = submit(pool.get(), [&] {
-        gate.acquire();
-        return skua_return(as_pointer(9));
-    });
+    Blocker blocker;
+    Future future = submit(pool.get(), blocker.body(9));
 
     EXPECT_EQ(-ETIMEDOUT,
               skua_await_until(future.get(), skua_monotonic() + 2 * SKUA_MS,
                                nullptr));
     EXPECT_EQ(-ETIMEDOUT, skua_await_until(future.get(), 0, nullptr));
     EXPECT_FALSE(skua_future_done(future.get()));
-    gate.release();
+    blocker.let_go();
     EXPECT_EQ(9, await_int(future.get()));
     EXPECT_EQ(SKUA_EINVALSTATE, skua_future_set_result(future.get(), nullptr));
     EXPECT_EQ(SKUA_EINVALSTATE, skua_future_set_error(future.get(), -EIO));
@@ -294,19 +292,16 @@ TEST_F(Conformance, N159_ATimedOutWaitDoesNotDisturbTheWork)
 TEST_P(ConformanceMany, N159_ATimedOutAwaitInATask)
 {
     Executor pool = new_pool(1);
-    Gate gate(0);
+    Blocker blocker;
 
     EXPECT_EQ(0, run([&] {
-                  Future future = submit(pool.get(), [&] {
-                      gate.acquire();
-                      return skua_return(as_pointer(9));
-                  });
+                  Future future = submit(pool.get(), blocker.body(9));
 
                   EXPECT_EQ(-ETIMEDOUT,
                             skua_await_until(future.get(),
                                              skua_monotonic() + 1 * SKUA_MS,
                                              nullptr));
-                  gate.release();
+                  blocker.let_go();
                   EXPECT_EQ(9, await_int(future.get()));
                   return 0;
               }));
@@ -321,7 +316,7 @@ TEST_F(Conformance, N163_SubmitAfterShutdownIsRefused)
     skua_future *out = nullptr;
 
     EXPECT_EQ(0, skua_await(submit(pool.get(), body).get(), nullptr));
-    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+    finish(pool);
     EXPECT_EQ(SKUA_ECLOSED,
               skua_executor_submit(pool.get(), run_body, &body, &out));
     EXPECT_EQ(SKUA_ECLOSED, skua_loop_run_in_executor(loop_, pool.get(),
@@ -333,47 +328,36 @@ TEST_F(Conformance, N163_SubmitAfterShutdownIsRefused)
 TEST_F(Conformance, N163_CancelFuturesResolvesWhatIsQueued)
 {
     Executor pool = new_pool(1);
-    Gate started(0);
-    Gate gate(0);
+    Blocker blocker;
     std::vector<Future> queued;
-    Future running = submit(pool.get(), [&] {
-        started.release();
-        gate.acquire();
-        return 0;
-    });
+    Future running = submit(pool.get(), blocker.body());
 
-    started.acquire();
+    blocker.wait_started();
     for (int i = 0; i < 10; i++) {
-        queued.push_back(submit(pool.get(), [] {
-            ADD_FAILURE() << "was cancelled";
-            return 0;
-        }));
+        queued.push_back(submit(pool.get(), must_not_run));
     }
     EXPECT_EQ(0, skua_executor_shutdown(pool.get(), false, true));
     for (const Future &future : queued) {
         EXPECT_EQ(SKUA_ECANCELED, skua_await(future.get(), nullptr));
         EXPECT_TRUE(skua_future_cancelled(future.get()));
     }
-    gate.release();
+    blocker.let_go();
     EXPECT_EQ(0, skua_await(running.get(), nullptr));
-    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), true, false));
+    finish(pool);
 }
 
 TEST_F(Conformance, N163_ShutdownWithoutWaitingReturnsAndTheWorkFinishes)
 {
     Executor pool = new_pool(1);
-    Gate gate(0);
-    Future running = submit(pool.get(), [&] {
-        gate.acquire();
-        return skua_return(as_pointer(1));
-    });
+    Blocker blocker;
+    Future running = submit(pool.get(), blocker.body(1));
     Future queued =
         submit(pool.get(), [] { return skua_return(as_pointer(2)); });
 
     EXPECT_EQ(0, skua_executor_shutdown(pool.get(), false, false));
     EXPECT_FALSE(skua_future_done(queued.get()));
     pool.reset();
-    gate.release();
+    blocker.let_go();
     EXPECT_EQ(1, await_int(running.get()));
     EXPECT_EQ(2, await_int(queued.get()));
 }
