@@ -149,6 +149,35 @@ TEST(EpollWake, EndsAPollOnce)
     EXPECT_EQ(poller.Poll(SKUA_FOREVER), 0);
 }
 
+TEST(EpollWake, IsTakenOutByALookThatDoesNotWait)
+{
+    Poller poller;
+
+    skui_epoll_poller.wake(poller);
+    EXPECT_EQ(poller.Poll(0), 0);
+    EXPECT_FALSE(poller.IsReadable());
+    skui_epoll_poller.wake(poller);
+    EXPECT_TRUE(poller.IsReadable());
+    EXPECT_EQ(poller.Poll(0), 0);
+    EXPECT_FALSE(poller.IsReadable());
+}
+
+TEST(EpollWake, OfAnEmbeddedLoopEndsWithItsIteration)
+{
+    Loop loop;
+    struct pollfd entry = {skua_loop_get_fd(loop), POLLIN, 0};
+    int calls = 0;
+    auto count = [](void *arg) { ++*static_cast<int *>(arg); };
+
+    EXPECT_EQ(poll(&entry, 1, 0), 0);
+    EXPECT_EQ(skua_loop_call_soon_threadsafe(loop, count, &calls, nullptr), 0);
+    EXPECT_EQ(poll(&entry, 1, 0), 1);
+    loop.RunOnce();
+    EXPECT_EQ(calls, 1);
+    loop.RunOnce();
+    EXPECT_EQ(poll(&entry, 1, 0), 0);
+}
+
 TEST(EpollPoll, WaitsAtLeastTheTimeout)
 {
     Poller poller;
