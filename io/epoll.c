@@ -39,14 +39,16 @@
 
 enum { EVENTS_PER_POLL = 128 };
 
-/* The key of the eventfd: no record and no descriptor has it. */
+/* Keys of the eventfd and the tick: no record and no descriptor has them. */
 #define KEY_WAKE UINT64_MAX
+#define KEY_TICK (UINT64_MAX - 1)
 
 struct skui_poller {
     _Atomic(uint32_t) references; /* PL1; the loop's and each record's */
     _Atomic(bool) woken;          /* PL2 */
     int epoll_fd;
     int wake_fd;
+    int tick_fd;    /* borrowed; valid if it is watched */
     bool has_slack; /* of the loop's thread, as slack_thread */
     pthread_t slack_thread;
     struct skui_spinlock lock;
@@ -220,10 +222,23 @@ static unsigned event_flags(uint32_t events)
     return flags;
 }
 
+/* Whoever is first reads it: a periodic timer goes on only when it is read. */
+static void poller_take_tick(struct skui_poller *poller)
+{
+    uint64_t ticks;
+
+    while (read(poller->tick_fd, &ticks, sizeof(ticks)) < 0 && errno == EINTR) {
+    }
+}
+
 static int poller_dispatch(struct skui_poller *poller,
                            const struct epoll_event *event)
 {
     if (event->data.u64 == KEY_WAKE) {
+        return 0;
+    }
+    if (event->data.u64 == KEY_TICK) {
+        poller_take_tick(poller);
         return 0;
     }
     if (skui_watch_is_key(event->data.u64)) {
@@ -329,6 +344,17 @@ static void epoll_wake(struct skui_poller *poller)
     errno = saved;
 }
 
+/* Exclusive: of all that watch it, one that sleeps is woken. */
+static int epoll_watch_tick(struct skui_poller *poller, int fd)
+{
+    struct epoll_event event = {EPOLLIN | EPOLLET | EPOLLEXCLUSIVE,
+                                {.u64 = KEY_TICK}};
+
+    poller->tick_fd = fd;
+    return epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno
+                                                                      : 0;
+}
+
 static int epoll_get_fd(struct skui_poller *poller)
 {
     return poller->epoll_fd;
@@ -352,6 +378,7 @@ const struct skui_poller_ops skui_epoll_poller = {
     .close = epoll_close,
     .poll = epoll_poll,
     .wake = epoll_wake,
+    .watch_tick = epoll_watch_tick,
     .get_fd = epoll_get_fd,
     .add_callback = epoll_add_callback,
     .remove_callback = epoll_remove_callback,

@@ -87,6 +87,7 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     skui_timers_restart(&loop->timers, skui_clock_now());
     loop->current = NULL;
     loop->current_handle = NULL;
+    loop->in_batch = false;
     loop->runs_since_poll = 0;
     loop->poll_due_ticks = 0;
     loop->poll_interval_ticks = skui_clock_ticks_of(POLL_INTERVAL_NS);
@@ -463,6 +464,7 @@ static void loop_run_batch(skua_loop *loop)
     uint64_t end = skui_ready_next_ticket(&loop->ready);
     struct skui_runnable *runnable;
 
+    loop->in_batch = true;
     if (loop->idle.woken != NULL) {
         loop_run_woken(loop);
     }
@@ -476,6 +478,7 @@ static void loop_run_batch(skua_loop *loop)
             break;
         }
     }
+    loop->in_batch = false;
 }
 
 void skui_loop_iterate(skua_loop *loop, int64_t deadline_ns)

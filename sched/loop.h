@@ -56,14 +56,15 @@ struct skui_counters {
 struct skui_idle {
     skua_spin_policy policy;
     int64_t spin_ns;
-    int64_t gap_ns;          /* average of recent idle gaps */
-    unsigned victim;         /* where to look next */
-    uint32_t seen_head;      /* of a victim with a single task ... */
-    unsigned seen_victim;    /* ... that is left to its owner ... */
-    int64_t seen_at_ns;      /* ... if it moves soon */
-    bool searching;          /* counted in runner->searching */
-    bool sentinel_due;       /* slept a sentinel's time: no single is spared */
-    uint64_t watched;        /* claim of the WATCHED task, or 0; see task.h */
+    int64_t gap_ns;       /* average of recent idle gaps */
+    unsigned victim;      /* where to look next */
+    uint32_t seen_head;   /* of a victim with a single task ... */
+    unsigned seen_victim; /* ... that is left to its owner ... */
+    int64_t seen_at_ns;   /* ... if it moves soon */
+    bool searching;       /* counted in runner->searching */
+    bool sentinel_due;    /* the tick ended its sleep: no single is spared */
+    bool ticked;          /* as above, until the next sleep */
+    uint64_t watched;     /* claim of the WATCHED task, or 0; see task.h */
     struct skui_task *woken; /* it was woken while watched: it runs next */
 };
 
@@ -86,6 +87,7 @@ struct skua_loop {
     struct skui_coroutine scheduler;
     struct skui_task *current;
     skua_handle *current_handle;
+    bool in_batch; /* runs what was ready */
     uint32_t runs_since_poll;
     uint64_t poll_due_ticks; /* siblings: when to poll at the latest */
     bool polled;             /* in this iteration */

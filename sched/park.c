@@ -25,9 +25,9 @@
  *
  * A single task that was just queued behind a running one is left to its owner,
  * which will run it sooner than a sleeping core wakes. If the owner is stuck in
- * user code, the sentinel (one idle loop, while others run) takes it when its
- * millisecond is over. What the owner has claimed in its batch (up to 8 tasks)
- * no thief reaches: it waits for the owner.
+ * user code, the sentinel (one sleeping loop each millisecond, while others
+ * run) takes it. What the owner has claimed in its batch (up to 8 tasks) no
+ * thief reaches: it waits for the owner.
  */
 #include <errno.h>
 
@@ -37,10 +37,9 @@
 #include "tls.h"
 
 enum {
-    OWN_ROUNDS = 64,       /* before a spinner counts as searching */
-    SPIN_ROUNDS = 32,      /* between looks at reactor and timers */
-    SENTINEL_NS = 1000000, /* how long a stuck loop goes unseen */
-    SINGLE_NS = 20000,     /* how long one task is left to its owner */
+    OWN_ROUNDS = 64,   /* before a spinner counts as searching */
+    SPIN_ROUNDS = 32,  /* between looks at reactor and timers */
+    SINGLE_NS = 20000, /* how long one task is left to its owner */
     INJECT_BATCH = 32,
     GAP_LIMIT = 16, /* idle gaps count as at most this x spin */
 };
@@ -277,40 +276,20 @@ static bool park_sees_work(skua_loop *loop)
     return false;
 }
 
-/* Watch the running loops, if no other idle loop does. */
-static bool sentinel_begin(skua_runner *runner)
-{
-    uint32_t nobody = 0;
-
-    return runner != NULL && runner->stealing &&
-           /* relaxed: looked at again each millisecond */
-           skui_load_relaxed(&runner->idle) < runner->count &&
-           /* relaxed: a role, which orders nothing */
-           skui_cas_relaxed(&runner->sentinel, &nobody, 1u);
-}
-
-/* True when a sentinel's time passed and nothing came. */
+/* True when nothing came: the sentinel's tick ended it. */
 static bool park_sleep(skua_loop *loop, int64_t deadline_ns)
 {
-    bool sentinel = sentinel_begin(loop->runner);
-    bool watching = false;
     int64_t timeout_ns = SKUA_FOREVER;
-    int delivered;
 
+    if (loop->runner != NULL) {
+        skui_sentinel_park(loop->runner, loop->idle.ticked);
+    }
     if (deadline_ns != SKUA_FOREVER) {
         timeout_ns = deadline_ns - skui_clock_now();
         timeout_ns = timeout_ns < 0 ? 0 : timeout_ns;
     }
-    if (sentinel && timeout_ns > SENTINEL_NS) {
-        timeout_ns = SENTINEL_NS;
-        watching = true;
-    }
     skui_count(&loop->counters.parks, 1);
-    delivered = skui_loop_poll(loop, timeout_ns);
-    if (sentinel) {
-        skui_store_relaxed(&loop->runner->sentinel, 0u); /* relaxed: a role */
-    }
-    return watching && delivered == 0;
+    return skui_loop_poll(loop, timeout_ns) == 0;
 }
 
 static void idle_park(skua_loop *loop, int64_t deadline_ns)
@@ -337,7 +316,8 @@ static void idle_park(skua_loop *loop, int64_t deadline_ns)
         (void)skui_fetch_sub_seq_cst(&runner->idle, 1u);
     }
     loop->idle.searching = before == SKUI_PARK_SEARCHING;
-    loop->idle.sentinel_due = due && before == SKUI_PARK_PARKED;
+    loop->idle.ticked = due && before == SKUI_PARK_PARKED;
+    loop->idle.sentinel_due = loop->idle.ticked;
 }
 
 /* The average of idle gaps; a long one counts as GAP_LIMIT spins. */
@@ -473,11 +453,15 @@ void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued)
 {
     uint32_t nobody;
 
-    if (self != NULL &&
-        (runner->count < 2 || !runner->stealing ||
-         /* relaxed: a role; a loop that takes it looks at the rings */
-         (queued < 2 && skui_load_relaxed(&runner->sentinel) != 0))) {
-        return; /* the owner runs it, or the sentinel takes it */
+    if (self != NULL && (runner->count < 2 || !runner->stealing)) {
+        return;
+    }
+    if (self != NULL && queued < 2) {
+        /* The owner runs it, or else the sentinel takes it. */
+        if (self->in_batch || !skui_ready_has_one(&self->ready)) {
+            skui_sentinel_start(runner);
+        }
+        return;
     }
     do {
         nobody = 0;

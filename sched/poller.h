@@ -31,6 +31,12 @@ struct skui_poller_ops {
     int (*poll)(struct skui_poller *poller, int64_t timeout_ns);
     /* End a poll under way or the next one. Any thread; signal-safe. */
     void (*wake)(struct skui_poller *poller);
+    /*
+     * From now on `fd`, at each event, ends the sleep of one of the pollers
+     * that watch it, if any sleeps; the first that sees the event reads `fd`
+     * (which never blocks) and delivers nothing. 0 or a negative errno.
+     */
+    int (*watch_tick)(struct skui_poller *poller, int fd);
     /* A descriptor that is readable when a poll would deliver, or -ENOTSUP. */
     int (*get_fd)(struct skui_poller *poller);
     /* asyncio's add_reader/add_writer: level-triggered callbacks. */

@@ -80,6 +80,16 @@ static inline uint64_t skui_ready_next_ticket(const struct skui_ready *queue)
     return queue->next_ticket;
 }
 
+/* Owner: whether nothing stands before the only stealable entry. */
+static inline bool skui_ready_has_one(struct skui_ready *queue)
+{
+    /* relaxed, both: a thief only makes it less */
+    return queue->pinned_head == NULL &&
+           queue->batch.position == queue->batch.count &&
+           skui_load_relaxed(&queue->tail) - skui_load_relaxed(&queue->head) <=
+               1;
+}
+
 /* Owner. */
 bool skui_ready_is_empty(struct skui_ready *queue);
 

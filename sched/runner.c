@@ -89,6 +89,7 @@ int skua_runner_new(const skua_runner_options *options,
     }
     runner->count = chosen.loops;
     runner->stealing = !chosen.no_stealing;
+    runner->sentinel.timer_fd = -1;
     runner->no_sigint = chosen.no_sigint;
     runner->fork_generation = skui_fork_generation();
     for (unsigned i = 0; i < runner->count && status == 0; i++) {
@@ -99,7 +100,11 @@ int skua_runner_new(const skua_runner_options *options,
                                   runner->count > cores);
         }
     }
+    if (status == 0) {
+        status = skui_sentinel_open(runner);
+    }
     if (status < 0) {
+        skui_sentinel_close(runner);
         for (unsigned i = 0; i < runner->count; i++) {
             if (runner->loops[i] != NULL) {
                 skui_loop_shut(runner->loops[i]);
@@ -412,6 +417,7 @@ int skua_runner_close(skua_runner *runner)
     while (skui_load_acquire(&runner->pushers) != 0) {
         (void)sched_yield();
     }
+    skui_sentinel_close(runner);
     for (unsigned i = 0; i < runner->count; i++) {
         runner->loops[i]->runner = NULL;
         skui_loop_recycle(runner->loops[i]);

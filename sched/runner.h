@@ -10,6 +10,7 @@
 #include "executor/slot.h"
 #include "inject.h"
 #include "loop.h"
+#include "sentinel.h"
 
 SKUI_BEGIN_DECLS
 
@@ -17,14 +18,16 @@ struct skua_runner {
     struct skui_inject inject;
     SKUI_CACHE_ALIGNED _Atomic(uint32_t) idle; /* PK2: loops about to sleep */
     _Atomic(uint32_t) searching;               /* PK5: loops looking for work */
-    _Atomic(uint32_t) sentinel; /* relaxed: whether a loop watches the others */
-    _Atomic(uint32_t) pushers;  /* PK6: foreign threads that push */
-    _Atomic(bool) interrupted;  /* relaxed: SIGINT came during this run */
+    _Atomic(uint32_t) pushers;   /* PK6: foreign threads that push */
+    _Atomic(bool) interrupted;   /* relaxed: SIGINT came during this run */
     _Atomic(bool) sigint_posted; /* SI2: the handler is through with it */
     _Atomic(bool) running;       /* relaxed: refuses a second run */
 
+    /* Seldom written. */
+    SKUI_CACHE_ALIGNED struct skui_sentinel sentinel;
+
     /* Constant while the runner lives. */
-    SKUI_CACHE_ALIGNED unsigned count;
+    unsigned count;
     bool stealing;
     bool no_sigint;
     uint32_t fork_generation;

@@ -53,7 +53,7 @@ SKUA_API int skua_run_with(const skua_runner_options *options, skua_task_fn *fn,
 /**
  * A runner; its threads start with the first run.
  * @param out_runner  owned by the caller until skua_runner_close()
- * @return 0; -EINVAL; -ENOMEM; epoll's and eventfd's errno
+ * @return 0; -EINVAL; -ENOMEM; epoll's, eventfd's and timerfd's errno
  * Thread: any.  Suspends: never.  asyncio: Runner().
  */
 SKUA_API int skua_runner_new(const skua_runner_options *options,

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -176,6 +177,22 @@ TEST(EpollWake, OfAnEmbeddedLoopEndsWithItsIteration)
     EXPECT_EQ(calls, 1);
     loop.RunOnce();
     EXPECT_EQ(poll(&entry, 1, 0), 0);
+}
+
+TEST(EpollTick, EndsASleepOnceForEachEvent)
+{
+    Poller poller;
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    EXPECT_EQ(skui_epoll_poller.watch_tick(poller, fd), 0);
+    EXPECT_FALSE(poller.IsReadable());
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(eventfd_write(fd, 1), 0);
+        EXPECT_EQ(poller.Poll(SKUA_FOREVER), 0);
+        EXPECT_FALSE(poller.IsReadable());
+    }
+    EXPECT_EQ(skui_epoll_poller.watch_tick(poller, fd), -EEXIST);
+    close(fd);
 }
 
 TEST(EpollPoll, WaitsAtLeastTheTimeout)
