@@ -25,6 +25,8 @@ enum {
     RUNS_PER_POLL = 61,
     POLL_INTERVAL_NS = 50000,
     SPIN_NS = 50000,
+    WAKE_NS = 30000,  /* what waking a sleeping core costs */
+    SLICE_NS = 50000, /* an estimate before the first slice */
 };
 
 static struct skui_spinlock free_lock;
@@ -92,10 +94,13 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     loop->poll_due_ticks = 0;
     loop->poll_interval_ticks = skui_clock_ticks_of(POLL_INTERVAL_NS);
     loop->polled = false;
+    loop->now_ticks = 0;
     memset(&loop->idle, 0, sizeof(loop->idle));
     memset(&loop->counters, 0, sizeof(loop->counters));
     loop->idle.spin_ns = SPIN_NS;
     loop->idle.gap_ns = 4L * SPIN_NS; /* no spinning before it has paid */
+    loop->idle.slice_ticks = skui_clock_ticks_of(SLICE_NS);
+    loop->idle.price_ticks = 2 * skui_clock_ticks_of(WAKE_NS);
     loop->runner = runner;
     loop->index = index;
     loop->has_siblings = runner != NULL && runner->count > 1;
@@ -300,6 +305,7 @@ static void loop_spill(skua_loop *loop, skua_runner *runner)
     if (count > 0) {
         skui_count(&loop->counters.spilled, count);
         skui_inject_push(&runner->inject, first, last, count);
+        skui_runner_notify(runner, loop, skui_inject_count(&runner->inject));
     }
 }
 
@@ -371,10 +377,14 @@ static void loop_take_inbox(skua_loop *loop)
     }
 }
 
-static bool loop_poll_is_due(const skua_loop *loop)
+static bool loop_poll_is_due(skua_loop *loop)
 {
-    return !loop->has_siblings || loop->runs_since_poll >= RUNS_PER_POLL ||
-           (int64_t)(skui_clock_ticks() - loop->poll_due_ticks) >= 0;
+    if (!loop->has_siblings) {
+        return true;
+    }
+    loop->now_ticks = skui_clock_ticks();
+    return loop->runs_since_poll >= RUNS_PER_POLL ||
+           (int64_t)(loop->now_ticks - loop->poll_due_ticks) >= 0;
 }
 
 /* Tasks that wait in the inject queue take their turn with those here. */
@@ -398,7 +408,8 @@ int skui_loop_poll(skua_loop *loop, int64_t timeout_ns)
     loop->polled = true;
     if (loop->has_siblings) {
         loop->runs_since_poll = 0;
-        loop->poll_due_ticks = skui_clock_ticks() + loop->poll_interval_ticks;
+        loop->now_ticks = skui_clock_ticks();
+        loop->poll_due_ticks = loop->now_ticks + loop->poll_interval_ticks;
     }
     return delivered;
 }
@@ -444,41 +455,56 @@ static void loop_run_one(skua_loop *loop, struct skui_runnable *runnable)
     }
 }
 
-/* The task that was woken while the loop watched it, when nothing was ready. */
-static void loop_run_woken(skua_loop *loop)
+/* What runs next: the task that was woken while the loop watched it, when
+ * nothing was ready; or the oldest entry below `end`. */
+static struct skui_runnable *loop_next(skua_loop *loop, uint64_t end)
 {
-    struct skui_task *task = loop->idle.woken;
+    struct skui_task *woken = loop->idle.woken;
 
-    loop->idle.woken = NULL;
-    if (loop->idle.searching) {
-        skui_idle_found(loop);
+    if (woken != NULL) {
+        loop->idle.woken = NULL;
+        return &woken->runnable;
     }
-    skui_count(&loop->counters.tasks_run, 1);
-    skui_task_step(loop, task);
-    loop->runs_since_poll++;
+    return skui_ready_pop(&loop->ready, end);
+}
+
+/* Let the average follow; a slice that was preempted moves it little. */
+static void loop_note_slices(skua_loop *loop, uint64_t ticks, uint64_t runs)
+{
+    uint64_t *average = &loop->idle.slice_ticks;
+    uint64_t most = 4 * *average + 64;
+    uint64_t slice = runs == 1 ? ticks : ticks / runs;
+
+    if (slice > most) {
+        slice = most;
+    }
+    *average = *average - *average / 4 + slice / 4;
 }
 
 /* Run what is ready now; with siblings, until a poll is due. */
 static void loop_run_batch(skua_loop *loop)
 {
     uint64_t end = skui_ready_next_ticket(&loop->ready);
+    uint64_t start_ticks = loop->now_ticks;
+    uint32_t runs = 0;
     struct skui_runnable *runnable;
 
     loop->in_batch = true;
-    if (loop->idle.woken != NULL) {
-        loop_run_woken(loop);
-    }
-    while ((runnable = skui_ready_pop(&loop->ready, end)) != NULL) {
+    while ((runnable = loop_next(loop, end)) != NULL) {
         if (loop->idle.searching) {
             skui_idle_found(loop);
         }
         loop_run_one(loop, runnable);
         loop->runs_since_poll++;
+        runs++;
         if (loop->has_siblings && loop_poll_is_due(loop)) {
             break;
         }
     }
     loop->in_batch = false;
+    if (loop->has_siblings && runs > 0) {
+        loop_note_slices(loop, loop->now_ticks - start_ticks, runs);
+    }
 }
 
 void skui_loop_iterate(skua_loop *loop, int64_t deadline_ns)

@@ -66,6 +66,8 @@ struct skui_idle {
     bool ticked;          /* as above, until the next sleep */
     uint64_t watched;     /* claim of the WATCHED task, or 0; see task.h */
     struct skui_task *woken; /* it was woken while watched: it runs next */
+    uint64_t slice_ticks; /* average of recent slices */
+    uint64_t price_ticks; /* of a wake: what queued work must exceed */
 };
 
 struct skua_loop {
@@ -91,6 +93,7 @@ struct skua_loop {
     uint32_t runs_since_poll;
     uint64_t poll_due_ticks; /* siblings: when to poll at the latest */
     bool polled;             /* in this iteration */
+    uint64_t now_ticks; /* at the end of the last slice; with siblings */
     struct skui_idle idle;
     struct skui_timers timers; /* has its own lock */
     struct skui_stack_pool stack_pool;

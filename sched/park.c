@@ -23,11 +23,12 @@
  *   PK7  waker:  wakers + 1; look at park_state; use the poller; wakers - 1
  *        closer: park_state = CLOSED; wait for wakers = 0; close the poller
  *
- * A single task that was just queued behind a running one is left to its owner,
- * which will run it sooner than a sleeping core wakes. If the owner is stuck in
- * user code, the sentinel (one sleeping loop each millisecond, while others
- * run) takes it. What the owner has claimed in its batch (up to 8 tasks) no
- * thief reaches: it waits for the owner.
+ * Work that the owner will have run before a sleeping core wakes is left to it:
+ * a single task behind a running one, and as many as are estimated, by the
+ * average of recent slices, to last less than twice the price of a wake. If the
+ * owner is stuck in user code, the sentinel (one sleeping loop each
+ * millisecond, while others run) takes them. What the owner has claimed in its
+ * batch (up to 8 tasks) no thief reaches: it waits for the owner.
  */
 #include <errno.h>
 
@@ -157,12 +158,12 @@ static bool searching_end(skua_loop *loop)
     return skui_fetch_sub_seq_cst(&loop->runner->searching, 1u) == 1;
 }
 
-/* What waits in all queues that several loops reach; more than one is many. */
+/* What waits in all queues that several loops reach. */
 static size_t runner_queued(skua_runner *runner)
 {
     size_t queued = skui_inject_count(&runner->inject);
 
-    for (unsigned i = 0; i < runner->count && queued < 2; i++) {
+    for (unsigned i = 0; i < runner->count; i++) {
         queued += skui_ready_stealable_count(&runner->loops[i]->ready);
     }
     return queued;
@@ -449,6 +450,12 @@ static bool runner_has_parked(skua_runner *runner)
     return false;
 }
 
+/* Whether what is queued lasts longer than a wake is worth. */
+static bool wake_pays(const struct skui_idle *idle, size_t queued)
+{
+    return queued > 1 && queued * idle->slice_ticks > idle->price_ticks;
+}
+
 void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued)
 {
     uint32_t nobody;
@@ -456,7 +463,7 @@ void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued)
     if (self != NULL && (runner->count < 2 || !runner->stealing)) {
         return;
     }
-    if (self != NULL && queued < 2) {
+    if (self != NULL && !wake_pays(&self->idle, queued)) {
         /* The owner runs it, or else the sentinel takes it. */
         if (self->in_batch || !skui_ready_has_one(&self->ready)) {
             skui_sentinel_start(runner);
