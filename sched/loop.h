@@ -56,18 +56,24 @@ struct skui_counters {
 struct skui_idle {
     skua_spin_policy policy;
     int64_t spin_ns;
-    int64_t gap_ns;       /* average of recent idle gaps */
-    unsigned victim;      /* where to look next */
-    uint32_t seen_head;   /* of a victim with a single task ... */
-    unsigned seen_victim; /* ... that is left to its owner ... */
-    int64_t seen_at_ns;   /* ... if it moves soon */
-    bool searching;       /* counted in runner->searching */
-    bool sentinel_due;    /* the tick ended its sleep: no single is spared */
-    bool ticked;          /* as above, until the next sleep */
-    uint64_t watched;     /* claim of the WATCHED task, or 0; see task.h */
+    int64_t gap_ns;          /* average of recent idle gaps */
+    unsigned victim;         /* where to look next */
+    uint32_t seen_head;      /* of a victim with a single task ... */
+    unsigned seen_victim;    /* ... that is left to its owner ... */
+    int64_t seen_at_ns;      /* ... if it moves soon */
+    bool searching;          /* counted in runner->searching */
+    bool sentinel_due;       /* the tick ended its sleep: no single is spared */
+    bool ticked;             /* as above, until the next sleep */
+    uint64_t slice_ticks;    /* average of recent slices */
+    uint64_t price_ticks;    /* of a wake: what queued work must exceed */
+    uint64_t taken_at_ticks; /* when others last took the core ... */
+    unsigned taken;          /* ... and how often in a row */
+    /* Relaxed, by any loop of the runner: while a core is wanted by others,
+     * none spins until `spin_at`, for `give_way` at a time; 0: not lately. */
+    _Atomic(uint64_t) spin_at_ticks;
+    _Atomic(uint64_t) give_way_ticks;
+    uint64_t watched;        /* claim of the WATCHED task, or 0; see task.h */
     struct skui_task *woken; /* it was woken while watched: it runs next */
-    uint64_t slice_ticks; /* average of recent slices */
-    uint64_t price_ticks; /* of a wake: what queued work must exceed */
 };
 
 struct skua_loop {

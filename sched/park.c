@@ -29,6 +29,10 @@
  * owner is stuck in user code, the sentinel (one sleeping loop each
  * millisecond, while others run) takes them. What the owner has claimed in its
  * batch (up to 8 tasks) no thief reaches: it waits for the owner.
+ *
+ * Spinning is for cores that nobody else wants. A spinner offers its core to
+ * the system now and then; if others keep taking it, idle loops sleep at once
+ * for a while.
  */
 #include <errno.h>
 
@@ -42,7 +46,13 @@ enum {
     SPIN_ROUNDS = 32,  /* between looks at reactor and timers */
     SINGLE_NS = 20000, /* how long one task is left to its owner */
     INJECT_BATCH = 32,
-    GAP_LIMIT = 16, /* idle gaps count as at most this x spin */
+    GAP_LIMIT = 16,           /* idle gaps count as at most this x spin */
+    OFFER_ROUNDS = 4,         /* between offers of the core to others */
+    TAKEN_NS = 20000,         /* an offer that lasts this long was taken ... */
+    TAKEN_APART_NS = 5000000, /* ... and is one of a row, at most this apart */
+    TAKEN_LIMIT = 3,          /* a row of so many ends spinning ... */
+    GIVE_WAY_NS = 4000000,    /* ... for this long, and twice as long ... */
+    GIVE_WAY_DOUBLINGS = 8,   /* ... when it comes again at once, this often */
 };
 
 static bool loop_is_stopping(skua_loop *loop)
@@ -178,7 +188,64 @@ void skui_idle_found(skua_loop *loop)
 
 /* --- spinning --- */
 
-static int64_t spin_limit(const struct skui_idle *idle)
+/* No loop of the runner spins for a while; longer if it was so just now. */
+static void spin_give_way(skua_loop *loop, uint64_t now)
+{
+    uint64_t shortest = skui_clock_ticks_of(GIVE_WAY_NS);
+    /* relaxed, all: estimates, and any order of them will do */
+    uint64_t length = skui_load_relaxed(&loop->idle.give_way_ticks);
+    uint64_t spin_at = skui_load_relaxed(&loop->idle.spin_at_ticks);
+    unsigned count = loop->runner == NULL ? 1 : loop->runner->count;
+
+    if (spin_at != 0 && (int64_t)(now - spin_at) < 0) {
+        return; /* another loop has just said so */
+    }
+    if (spin_at == 0 || now - spin_at > length) {
+        length = shortest;
+    } else if (length < shortest << GIVE_WAY_DOUBLINGS) {
+        length *= 2;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        skua_loop *each = loop->runner == NULL ? loop : loop->runner->loops[i];
+
+        skui_store_relaxed(&each->idle.give_way_ticks, length);
+        skui_store_relaxed(&each->idle.spin_at_ticks, now + length);
+    }
+}
+
+/* Let others have the core; true when they want it all the time. */
+static bool spin_offer_core(skua_loop *loop)
+{
+    struct skui_idle *idle = &loop->idle;
+    uint64_t start = skui_clock_ticks();
+    uint64_t now;
+
+    (void)sched_yield();
+    now = skui_clock_ticks();
+    if (now - start < skui_clock_ticks_of(TAKEN_NS)) {
+        return false;
+    }
+    if (now - idle->taken_at_ticks > skui_clock_ticks_of(TAKEN_APART_NS)) {
+        idle->taken = 0;
+    }
+    idle->taken_at_ticks = now;
+    if (++idle->taken < TAKEN_LIMIT) {
+        return false;
+    }
+    idle->taken = 0;
+    spin_give_way(loop, now);
+    return true;
+}
+
+static bool spin_gives_way(struct skui_idle *idle)
+{
+    /* relaxed: an estimate */
+    uint64_t spin_at = skui_load_relaxed(&idle->spin_at_ticks);
+
+    return spin_at != 0 && (int64_t)(skui_clock_ticks() - spin_at) < 0;
+}
+
+static int64_t spin_limit(struct skui_idle *idle)
 {
     switch (idle->policy) {
     case SKUA_SPIN_OFF:
@@ -188,7 +255,10 @@ static int64_t spin_limit(const struct skui_idle *idle)
     case SKUA_SPIN_ADAPTIVE:
         break;
     }
-    return idle->gap_ns < idle->spin_ns + idle->spin_ns / 2 ? idle->spin_ns : 0;
+    return idle->gap_ns < idle->spin_ns + idle->spin_ns / 2 &&
+                   !spin_gives_way(idle)
+               ? idle->spin_ns
+               : 0;
 }
 
 /*
@@ -226,6 +296,7 @@ static bool idle_spin(skua_loop *loop, skui_claim watched, int64_t end_ns,
                       int64_t deadline_ns)
 {
     int64_t now = skui_clock_now();
+    unsigned rounds = 0;
     bool found = false;
 
     if (!searching_begin(loop)) {
@@ -233,6 +304,10 @@ static bool idle_spin(skua_loop *loop, skui_claim watched, int64_t end_ns,
     }
     while (!found && now < end_ns) {
         found = spin_round(loop, watched) || now >= deadline_ns;
+        if (!found && loop->idle.policy == SKUA_SPIN_ADAPTIVE &&
+            ++rounds % OFFER_ROUNDS == 0 && spin_offer_core(loop)) {
+            break;
+        }
         now = skui_clock_now();
     }
     return found;

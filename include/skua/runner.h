@@ -13,7 +13,8 @@ SKUA_BEGIN_DECLS
 
 /** What an idle loop does before it sleeps. */
 typedef enum skua_spin_policy {
-    SKUA_SPIN_ADAPTIVE, /* spin while that has paid lately */
+    SKUA_SPIN_ADAPTIVE, /* spin while that has paid lately and nobody else
+                           wants the core */
     SKUA_SPIN_OFF,      /* sleep at once */
     SKUA_SPIN_FIXED,    /* always spin for `spin_ns` */
 } skua_spin_policy;
