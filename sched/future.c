@@ -294,8 +294,8 @@ static void fire_waiter(struct skui_waiter *waiter, skua_future *future)
         break;
     case SKUI_WAITER_CALLBACK:
         waiter->future = skua_future_ref(future);
-        if (!skui_loop_is_alive(waiter->loop, waiter->loop_id) ||
-            !skui_loop_queue(waiter->loop, &waiter->runnable)) {
+        if (!skui_loop_queue(waiter->loop, waiter->loop_id,
+                             &waiter->runnable)) {
             skui_waiter_discard(waiter);
         }
         break;

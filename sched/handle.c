@@ -230,7 +230,7 @@ int64_t skua_handle_when(const skua_handle *handle)
 
 void skui_loop_queue_handle(skua_loop *loop, skua_handle *handle)
 {
-    if (!skui_loop_queue(loop, &handle->runnable)) {
+    if (!skui_loop_queue(loop, handle->loop_id, &handle->runnable)) {
         skua_handle_unref(handle);
     }
 }
@@ -247,7 +247,7 @@ static int loop_call(skua_loop *loop, skua_callback_fn *fn, void *arg,
     if (out_handle != NULL) {
         *out_handle = skua_handle_ref(handle);
     }
-    if (!skui_loop_queue(loop, &handle->runnable)) {
+    if (!skui_loop_queue(loop, handle->loop_id, &handle->runnable)) {
         if (out_handle != NULL) {
             skua_handle_unref(handle);
             *out_handle = NULL;
@@ -340,7 +340,7 @@ void skui_handle_timer_due(struct skui_timer *timer)
     } else {
         (void)skui_fetch_add_relaxed(&handle->refs, 1u); /* relaxed: as above */
     }
-    if (!skui_loop_queue(handle->loop, &handle->runnable)) {
+    if (!skui_loop_queue(handle->loop, handle->loop_id, &handle->runnable)) {
         handle_drop(handle);
     }
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * loop.c - one event loop: open, iterate, run, close.
+ * loop.c - one event loop: open, iterate, run. loop_close.c closes it.
  * Threads     One at a time runs it; any posts to it.
  * Invariants  `id` is unique among loops and 0 once closed; memory of closed
- *             loops is reused for loops only.
+ *             loops is reused for loops only. What lies in the inbox names the
+ *             id that it was posted to, in its ticket: a post that was meant
+ *             for the loop that was here before is dropped.
  * Ordering    PK1, PK6, PK7 (park.c), LP1 id, LP2 running.
  * Rejected    Counting references from futures and handles: two
  *             read-modify-writes on one line for each of them. They compare
@@ -15,9 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "future.h"
 #include "overflow.h"
-#include "report.h"
 #include "runner.h"
 #include "task.h"
 
@@ -39,7 +39,7 @@ struct own_loop {
     struct skui_executor_slot executor_slot;
 };
 
-/* --- opening and closing --- */
+/* --- opening --- */
 
 static skua_loop *loop_allocate(uint32_t *out_id)
 {
@@ -103,7 +103,10 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     loop->idle.price_ticks = 2 * skui_clock_ticks_of(WAKE_NS);
     loop->runner = runner;
     loop->index = index;
-    loop->has_siblings = runner != NULL && runner->count > 1;
+    /* relaxed: stale posters may look */
+    skui_store_relaxed(&loop->inject_runner, runner);
+    /* relaxed: as above */
+    skui_store_relaxed(&loop->siblings, runner != NULL && runner->count > 1);
     /* relaxed: stale futures compare it */
     skui_store_relaxed(&loop->fork_generation, skui_fork_generation());
     if (runner != NULL) {
@@ -158,132 +161,28 @@ int skui_loop_open(const struct skui_poller_ops *poller_ops, size_t stack_bytes,
     return 0;
 }
 
-void skui_runnable_discard(struct skui_runnable *runnable)
-{
-    switch ((enum skui_runnable_kind)runnable->kind) {
-    case SKUI_RUNNABLE_TASK:
-        skui_task_abandon(
-            SKUI_CONTAINER_OF(runnable, struct skui_task, runnable));
-        break;
-    case SKUI_RUNNABLE_HANDLE:
-        skui_handle_discard(skui_handle_of_runnable(runnable));
-        break;
-    case SKUI_RUNNABLE_CALLBACK:
-        skui_waiter_discard(
-            SKUI_CONTAINER_OF(runnable, struct skui_waiter, runnable));
-        break;
-    case SKUI_RUNNABLE_STUB:
-        break;
-    }
-}
-
-static struct skui_runnable *loop_pop_closed(skua_loop *loop)
-{
-    struct skui_runnable *runnable = NULL;
-
-    skui_spinlock_lock(&loop->lock);
-    /* relaxed: a closed loop is opened under the lock */
-    if (skui_load_relaxed(&loop->park_state) == SKUI_PARK_CLOSED) {
-        runnable = skui_inbox_pop(&loop->inbox);
-    }
-    skui_spinlock_unlock(&loop->lock);
-    return runnable;
-}
-
-/* Drop what others posted to a closed loop; any of them may do it. */
-static void loop_drain_inbox(skua_loop *loop)
-{
-    struct skui_runnable *runnable;
-
-    while ((runnable = loop_pop_closed(loop)) != NULL) {
-        skui_runnable_discard(runnable);
-    }
-}
-
-static void timer_discard(struct skui_timer *timer, void *arg)
-{
-    (void)arg;
-    if (timer->kind == SKUI_TIMER_OF_HANDLE) {
-        skui_handle_timer_discard(timer);
-    }
-}
-
-/* Report and end the tasks that are left; their stacks are not unwound. */
-static void loop_abandon_tasks(skua_loop *loop)
-{
-    skua_task *tasks[32];
-    int64_t count;
-
-    do {
-        count = skui_task_list(loop, tasks, 32);
-        for (int64_t i = 0; i < count && i < 32; i++) {
-            skua_exception_context context = {0};
-
-            context.message = "Task was destroyed but it is pending!";
-            context.status = SKUA_ECLOSED;
-            context.loop = loop;
-            context.future = tasks[i];
-            skui_report(&context);
-            skui_task_abandon(skui_task_of(tasks[i]));
-            skua_future_unref(tasks[i]);
-        }
-    } while (count > 32);
-}
-
-void skui_loop_shut(skua_loop *loop)
-{
-    struct skui_runnable *runnable;
-
-    /* Queued tasks are found by the list as well: callbacks go first. */
-    while ((runnable = skui_ready_pop(&loop->ready, UINT64_MAX)) != NULL) {
-        if (runnable->kind != SKUI_RUNNABLE_TASK) {
-            skui_runnable_discard(runnable);
-        }
-    }
-    while ((runnable = skui_inbox_pop(&loop->inbox)) != NULL) {
-        if (runnable->kind != SKUI_RUNNABLE_TASK) {
-            skui_runnable_discard(runnable);
-        }
-    }
-    loop_abandon_tasks(loop);
-    skui_future_report_unread(loop);
-    (void)skui_timers_fire_due(&loop->timers, INT64_MAX, timer_discard, NULL);
-    /* LP1 release: futures and handles that name it find it closed. */
-    skui_store_release(&loop->id, 0u);
-    /* PK1 (seq_cst): who posted before and did not see this is drained here;
-     * who posts after sees it and drains. */
-    skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_CLOSED);
-    loop_drain_inbox(loop);
-    /* PK7 (seq_cst): who did not see CLOSED is seen here. */
-    while (skui_load_seq_cst(&loop->wakers) != 0) {
-        (void)sched_yield();
-    }
-    loop->poller_ops->close(loop->poller);
-    loop->poller = NULL;
-    skui_stack_pool_trim(&loop->stack_pool);
-    skui_stack_pool_fini(&loop->stack_pool);
-}
-
 /* --- queueing --- */
 
-bool skui_loop_queue(skua_loop *loop, struct skui_runnable *runnable)
+bool skui_loop_queue(skua_loop *loop, uint32_t id,
+                     struct skui_runnable *runnable)
 {
     uint32_t state;
 
+    if (!skui_loop_is_alive(loop, id)) {
+        return false;
+    }
     if (skui_loop_self() == loop) {
         skui_ready_push_pinned(&loop->ready, runnable);
         return true;
     }
-    if (skui_loop_id(loop) == 0) {
-        return false;
-    }
+    runnable->ticket = id; /* another loop may be here by now: it drops this */
     skui_inbox_push(&loop->inbox, runnable);
     /* PK1 (seq_cst): looked at after the push. */
     state = skui_load_seq_cst(&loop->park_state);
     if (state == SKUI_PARK_PARKED || state == SKUI_PARK_OUTSIDE) {
         skui_loop_wake(loop);
     } else if (state == SKUI_PARK_CLOSED) {
-        loop_drain_inbox(loop);
+        skui_loop_drain_closed(loop);
     }
     return true;
 }
@@ -291,7 +190,8 @@ bool skui_loop_queue(skua_loop *loop, struct skui_runnable *runnable)
 void skui_loop_post_from_signal(skua_loop *loop, struct skui_runnable *runnable)
 {
     /* Not the ready queue, even in the loop's own thread: the signal may have
-     * interrupted it there. Both steps are safe in a handler. */
+     * interrupted it there. All steps are safe in a handler. */
+    runnable->ticket = skui_loop_id(loop);
     skui_inbox_push(&loop->inbox, runnable);
     skui_loop_wake(loop);
 }
@@ -323,29 +223,61 @@ void skui_loop_queue_here(skua_loop *loop, struct skui_runnable *runnable,
                        skui_ready_stealable_count(&loop->ready));
 }
 
+/* From another loop or thread. */
+static void loop_post_task(skua_loop *home, struct skui_runnable *runnable)
+{
+    const struct skui_task *task =
+        SKUI_CONTAINER_OF(runnable, struct skui_task, runnable);
+
+    if (skui_loop_queue(home, task->future.loop_id, runnable)) {
+        return;
+    }
+    if (task->coroutine.context != NULL) {
+        /* Who closes its loop waits for each task that has started, and looks
+         * into the inbox for it. */
+        skui_inbox_push(&home->inbox, runnable);
+    } else {
+        skui_runnable_discard(runnable);
+    }
+}
+
+/* From outside the runner. */
+static void loop_inject_task(skua_loop *home, struct skui_runnable *runnable)
+{
+    skua_runner *runner;
+
+    /* PK6 (seq_cst): announced before the look at inject_runner, so the runner
+     * stays until this is taken back. */
+    (void)skui_fetch_add_seq_cst(&home->wakers, 1u);
+    /* PK6 (seq_cst): NULL: nobody will look at its queue any more. */
+    runner = skui_load_seq_cst(&home->inject_runner);
+    if (runner != NULL) {
+        skui_inject_push(&runner->inject, runnable, runnable, 1);
+        skui_runner_notify(runner, NULL, 1);
+    }
+    /* PK6 release: the runner may be freed. */
+    (void)skui_fetch_sub_release(&home->wakers, 1u);
+    if (runner == NULL) {
+        skui_runnable_discard(runnable);
+    }
+}
+
 void skui_loop_queue_task(skua_loop *home, struct skui_runnable *runnable,
                           bool pinned)
 {
     skua_loop *self = skui_loop_self();
-    skua_runner *runner = home->runner;
+    /* relaxed: whose own runner it is knows that it is open */
+    skua_runner *runner = skui_load_relaxed(&home->inject_runner);
 
-    if (pinned) {
-        if (!skui_loop_queue(home, runnable)) {
-            skui_runnable_discard(runnable);
-        }
-        return;
+    if (pinned && self == home) {
+        skui_ready_push_pinned(&home->ready, runnable);
+    } else if (pinned) {
+        loop_post_task(home, runnable);
+    } else if (self == NULL || runner == NULL || self->runner != runner) {
+        loop_inject_task(home, runnable);
+    } else {
+        skui_loop_queue_here(self, runnable, false);
     }
-    if (self == NULL || self->runner != runner) {
-        /* relaxed: SL1 carries it to who runs the task, and so to who closes
-         * the runner */
-        (void)skui_fetch_add_relaxed(&runner->pushers, 1u);
-        skui_inject_push(&runner->inject, runnable, runnable, 1);
-        skui_runner_notify(runner, NULL, 1);
-        /* PK6 release: the runner may be freed. */
-        (void)skui_fetch_sub_release(&runner->pushers, 1u);
-        return;
-    }
-    skui_loop_queue_here(self, runnable, false);
 }
 
 /* --- one iteration --- */
@@ -370,16 +302,21 @@ static void loop_fire_timers(skua_loop *loop)
 
 static void loop_take_inbox(skua_loop *loop)
 {
+    uint32_t id = skui_loop_id(loop);
     struct skui_runnable *runnable;
 
     while ((runnable = skui_inbox_pop(&loop->inbox)) != NULL) {
-        skui_ready_push_pinned(&loop->ready, runnable);
+        if (SKUI_LIKELY(runnable->ticket == id)) {
+            skui_ready_push_pinned(&loop->ready, runnable);
+        } else {
+            skui_runnable_discard(runnable);
+        }
     }
 }
 
 static bool loop_poll_is_due(skua_loop *loop)
 {
-    if (!loop->has_siblings) {
+    if (!skui_loop_has_siblings(loop)) {
         return true;
     }
     loop->now_ticks = skui_clock_ticks();
@@ -392,7 +329,7 @@ static void loop_take_injected_in_turn(skua_loop *loop)
 {
     struct skui_runnable *runnable;
 
-    if (loop->has_siblings &&
+    if (skui_loop_has_siblings(loop) &&
         skui_inject_pop(&loop->runner->inject, 1, &runnable) > 0 &&
         !skui_ready_push_stealable(&loop->ready, runnable)) {
         skui_inject_push(&loop->runner->inject, runnable, runnable, 1);
@@ -406,7 +343,7 @@ int skui_loop_poll(skua_loop *loop, int64_t timeout_ns)
     skui_count(&loop->counters.polls, 1);
     delivered = loop->poller_ops->poll(loop->poller, timeout_ns);
     loop->polled = true;
-    if (loop->has_siblings) {
+    if (skui_loop_has_siblings(loop)) {
         loop->runs_since_poll = 0;
         loop->now_ticks = skui_clock_ticks();
         loop->poll_due_ticks = loop->now_ticks + loop->poll_interval_ticks;
@@ -497,12 +434,12 @@ static void loop_run_batch(skua_loop *loop)
         loop_run_one(loop, runnable);
         loop->runs_since_poll++;
         runs++;
-        if (loop->has_siblings && loop_poll_is_due(loop)) {
+        if (skui_loop_has_siblings(loop) && loop_poll_is_due(loop)) {
             break;
         }
     }
     loop->in_batch = false;
-    if (loop->has_siblings && runs > 0) {
+    if (skui_loop_has_siblings(loop) && runs > 0) {
         loop_note_slices(loop, loop->now_ticks - start_ticks, runs);
     }
 }

@@ -35,6 +35,7 @@ enum skui_park_state {
     SKUI_PARK_OUTSIDE,   /* no thread runs it: wake its poller, who embeds it
                             watches that */
     SKUI_PARK_SEARCHING, /* woken to steal, counted as a searcher */
+    SKUI_PARK_CLOSING,   /* nothing: the closer will look */
     SKUI_PARK_CLOSED,    /* nobody will look: take the inbox down */
 };
 
@@ -79,16 +80,18 @@ struct skui_idle {
 struct skua_loop {
     /* Any thread. */
     struct skui_inbox inbox;
-    _Atomic(uint32_t) park_state;       /* PK1; leaves CLOSED under lock */
-    _Atomic(uint32_t) wakers;           /* PK7: who may use the poller */
-    _Atomic(uint32_t) id;               /* LP1; 0: free or closed */
-    _Atomic(bool) running;              /* LP2 */
-    _Atomic(bool) stop_requested;       /* relaxed: looked at each iteration */
-    _Atomic(bool) debug;                /* relaxed: a setting */
-    _Atomic(uint32_t) refs;             /* RF1 */
-    struct skui_spinlock lock;          /* handler, inbox while CLOSED */
-    skua_exception_handler_fn *handler; /* guarded by lock */
-    void *handler_arg;                  /* guarded by lock */
+    _Atomic(uint32_t) park_state; /* PK1; leaves CLOSED under lock */
+    _Atomic(uint32_t) wakers;     /* PK6, PK7: who may use runner, poller */
+    _Atomic(uint32_t) id;         /* LP1; 0: free or closed */
+    _Atomic(bool) running;        /* LP2 */
+    _Atomic(bool) stop_requested; /* relaxed: looked at each iteration */
+    _Atomic(bool) debug;          /* relaxed: a setting */
+    _Atomic(uint32_t) refs;       /* RF1 */
+    _Atomic(bool) siblings;       /* relaxed: constant while open */
+    _Atomic(skua_runner *) inject_runner; /* PK6; NULL: none, or closed */
+    struct skui_spinlock lock;            /* handler, inbox while CLOSED */
+    skua_exception_handler_fn *handler;   /* guarded by lock */
+    void *handler_arg;                    /* guarded by lock */
 
     /* The thread that runs it. */
     SKUI_CACHE_ALIGNED struct skui_ready ready;
@@ -108,9 +111,8 @@ struct skua_loop {
     /* Constant while the loop lives. */
     const struct skui_poller_ops *poller_ops;
     struct skui_poller *poller;
-    skua_runner *runner; /* NULL: a loop of its own */
+    skua_runner *runner; /* NULL: a loop of its own; for who runs it */
     unsigned index;
-    bool has_siblings; /* stealable tasks of its runner can run elsewhere */
     uint64_t poll_interval_ticks;
     _Atomic(uint32_t) fork_generation; /* relaxed: stale futures compare it */
     struct skui_executor_slot *executor_slot; /* the runner's or its own */
@@ -149,6 +151,13 @@ static inline uint32_t skui_loop_fork_generation(const skua_loop *loop)
     return skui_load_relaxed(&((skua_loop *)loop)->fork_generation);
 }
 
+/* Whether stealable tasks of its runner can run elsewhere. */
+static inline bool skui_loop_has_siblings(const skua_loop *loop)
+{
+    /* relaxed: constant while the loop is open */
+    return skui_load_relaxed(&((skua_loop *)loop)->siblings);
+}
+
 /* 0, SKUA_ECLOSED or SKUA_EFORKED. */
 int skui_loop_check_open(const skua_loop *loop);
 /* As above, and -EPERM when another thread runs it. */
@@ -159,10 +168,11 @@ bool skui_loop_handler(skua_loop *loop, skua_exception_handler_fn **out_fn,
                        void **out_arg);
 
 /*
- * Queue pinned work from any thread. False when the loop is closed: the
- * runnable still belongs to the caller.
+ * Queue pinned work from any thread, for the loop that had this id. False when
+ * that is closed: the runnable still belongs to the caller.
  */
-bool skui_loop_queue(skua_loop *loop, struct skui_runnable *runnable);
+bool skui_loop_queue(skua_loop *loop, uint32_t id,
+                     struct skui_runnable *runnable);
 
 /* As skui_loop_queue() in a signal handler, for an open loop. */
 void skui_loop_post_from_signal(skua_loop *loop,
@@ -196,8 +206,13 @@ void skui_loop_request_stop(skua_loop *loop);
 /* Reuse the memory of a closed loop. */
 void skui_loop_recycle(skua_loop *loop);
 
-/* Close, however it was made; not running. */
-void skui_loop_shut(skua_loop *loop);
+/*
+ * loop_close.c: close a loop of its own, or all loops of a runner; none runs.
+ * Tasks that are left are reported and ended.
+ */
+void skui_loops_shut(skua_loop **loops, unsigned count);
+/* Any thread, which has posted to a closed loop: drop what was posted. */
+void skui_loop_drain_closed(skua_loop *loop);
 
 /* handle.c */
 void skui_handle_run(skua_loop *loop, skua_handle *handle);

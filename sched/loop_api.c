@@ -75,7 +75,7 @@ int skua_loop_close(skua_loop *loop)
         return SKUA_ERUNNING;
     }
     skui_executor_slot_close(loop->executor_slot, false);
-    skui_loop_shut(loop);
+    skui_loops_shut(&loop, 1);
     return 0;
 }
 

@@ -18,8 +18,9 @@
  *
  * Nobody reaches into what is gone, by two counts:
  *
- *   PK6  foreign pusher: pushers + 1; push a task; notify; pushers - 1
- *        closer: all tasks are done; wait for pushers = 0; free the runner
+ *   PK6  foreign pusher: wakers + 1; look at inject_runner; push a task there,
+ *                        notify; wakers - 1
+ *        closer: inject_runner = NULL; wait for wakers = 0; free the runner
  *   PK7  waker:  wakers + 1; look at park_state; use the poller; wakers - 1
  *        closer: park_state = CLOSED; wait for wakers = 0; close the poller
  *

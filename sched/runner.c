@@ -49,6 +49,18 @@ static skua_runner *runner_allocate(unsigned count)
     return runner;
 }
 
+static void runner_close_loops(skua_runner *runner)
+{
+    if (runner->count > 0) {
+        skui_loops_shut(runner->loops, runner->count);
+    }
+    skui_sentinel_close(runner); /* nobody is inside any more */
+    for (unsigned i = 0; i < runner->count; i++) {
+        runner->loops[i]->runner = NULL;
+        skui_loop_recycle(runner->loops[i]);
+    }
+}
+
 static void runner_configure_loop(skua_loop *loop,
                                   const skua_runner_options *options,
                                   bool crowded)
@@ -104,13 +116,10 @@ int skua_runner_new(const skua_runner_options *options,
         status = skui_sentinel_open(runner);
     }
     if (status < 0) {
-        skui_sentinel_close(runner);
-        for (unsigned i = 0; i < runner->count; i++) {
-            if (runner->loops[i] != NULL) {
-                skui_loop_shut(runner->loops[i]);
-                skui_loop_recycle(runner->loops[i]);
-            }
+        while (runner->count > 0 && runner->loops[runner->count - 1] == NULL) {
+            runner->count--;
         }
+        runner_close_loops(runner);
         runner_free(runner);
         return status;
     }
@@ -410,18 +419,7 @@ int skua_runner_close(skua_runner *runner)
     }
     runner_stop_threads(runner);
     skui_executor_slot_close(&runner->executor_slot, true);
-    for (unsigned i = 0; i < runner->count; i++) {
-        skui_loop_shut(runner->loops[i]);
-    }
-    /* PK6 acquire: a waker that pushed the last task is through with it. */
-    while (skui_load_acquire(&runner->pushers) != 0) {
-        (void)sched_yield();
-    }
-    skui_sentinel_close(runner);
-    for (unsigned i = 0; i < runner->count; i++) {
-        runner->loops[i]->runner = NULL;
-        skui_loop_recycle(runner->loops[i]);
-    }
+    runner_close_loops(runner);
     runner_free(runner);
     return 0;
 }

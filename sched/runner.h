@@ -18,7 +18,6 @@ struct skua_runner {
     struct skui_inject inject;
     SKUI_CACHE_ALIGNED _Atomic(uint32_t) idle; /* PK2: loops about to sleep */
     _Atomic(uint32_t) searching;               /* PK5: loops looking for work */
-    _Atomic(uint32_t) pushers;   /* PK6: foreign threads that push */
     _Atomic(bool) interrupted;   /* relaxed: SIGINT came during this run */
     _Atomic(bool) sigint_posted; /* SI2: the handler is through with it */
     _Atomic(bool) running;       /* relaxed: refuses a second run */

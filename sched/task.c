@@ -60,7 +60,7 @@ static void task_init(struct skui_task *task, const skua_task_options *options,
     skui_store_relaxed(&task->cancelling, 0u); /* relaxed: as above */
     skui_store_relaxed(&task->number, 0u);     /* relaxed: as above */
     task->coroutine.context = NULL;
-    task->pinned = (options != NULL && options->pinned) || !home->has_siblings;
+    task->pinned = (options != NULL && options->pinned) || !skui_loop_has_siblings(home);
     task->named = options != NULL && options->name != NULL;
     if (task->named) {
         (void)snprintf(task->name, sizeof(task->name), "%s", options->name);
@@ -249,27 +249,6 @@ static void task_release_stack(skua_loop *loop, struct skui_task *task)
         skui_coroutine_fini(&task->coroutine);
         skui_stack_pool_put(&loop->stack_pool, &task->stack);
     }
-}
-
-void skui_task_abandon(struct skui_task *task)
-{
-    struct skui_outcome outcome = {SKUA_ECLOSED, NULL, NULL};
-    uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
-    skua_loop *timer_loop = task->timer_loop;
-
-    /* WW1 acq_rel: no claim of its wait wins any more. */
-    while (
-        !skui_cas_acq_rel(&task->wait_word, &word,
-                          (word + ((uint64_t)1 << SKUI_WAIT_SEQUENCE_SHIFT)) &
-                              SKUI_WAIT_SEQUENCE_MASK)) {
-        skui_cpu_relax();
-    }
-    if (task->timer.pending) {
-        (void)skui_timers_cancel(&timer_loop->timers, &task->timer);
-    }
-    task_release_stack(task->future.loop, task);
-    task->future.reports_unread = false;
-    task_finish(task, &outcome);
 }
 
 /* --- waking --- */

@@ -190,8 +190,14 @@ void skui_task_timer_due(struct skui_timer *timer);
 /* Queue a RUNNING task that nobody runs. */
 void skui_task_queue(struct skui_task *task);
 
-/* The runner or loop is closing: end a task that nobody runs, unfinished. */
-void skui_task_abandon(struct skui_task *task);
+/* task_abandon.c. Its loop closes: take a parked task out of its wait; false
+ * when it is not parked, or HELD: it has an owner. */
+bool skui_task_seize(struct skui_task *task);
+/* Report to `loop` (NULL: to who reports here) and end a task that the caller
+ * owns, unfinished. Stack and the runtime's reference stay. */
+void skui_task_abandon(struct skui_task *task, skua_loop *loop);
+/* Give back stack and reference of an abandoned task. */
+void skui_task_bury(struct skui_task *task);
 
 /* A reference to every task of `loop` that is not done, up to capacity. */
 int64_t skui_task_list(skua_loop *loop, skua_task **tasks, size_t capacity);
