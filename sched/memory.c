@@ -21,9 +21,10 @@
 enum { SLAB_BYTES = 64 * 1024 };
 
 struct slab {
-    struct slab *next; /* constant once published */
+    struct slab *next; /* constant once published, as all here */
     size_t count;
     char *objects;
+    void *raw; /* what `objects` lie in */
 };
 
 struct depot {
@@ -147,10 +148,9 @@ void skui_object_class_init(enum skui_object_class which, size_t bytes)
                                  ~(size_t)(SKUI_OBJECT_ALIGNMENT - 1);
 }
 
-/* Make a slab and put its objects into `magazine` and the depot; locked. */
-static bool depot_grow(struct depot *depot, struct skui_magazine **out_full)
+/* A slab that nobody sees yet; NULL when memory is short. */
+static struct slab *slab_make(void)
 {
-    size_t count = SLAB_BYTES / depot->object_bytes;
     struct slab *slab = skui_allocate(sizeof(*slab));
     char *raw = skui_allocate_zeroed(SLAB_BYTES + SKUI_OBJECT_ALIGNMENT);
     uintptr_t start;
@@ -158,77 +158,17 @@ static bool depot_grow(struct depot *depot, struct skui_magazine **out_full)
     if (slab == NULL || raw == NULL) {
         skui_release(slab);
         skui_release(raw);
-        return false;
+        return NULL;
     }
     start = ((uintptr_t)raw + SKUI_OBJECT_ALIGNMENT - 1) &
             ~(uintptr_t)(SKUI_OBJECT_ALIGNMENT - 1);
+    slab->raw = raw;
     slab->objects = raw + (start - (uintptr_t)raw);
     slab->count = 0;
-    while (slab->count < count) {
-        struct skui_magazine *magazine = depot->empty;
-
-        if (magazine != NULL) {
-            depot->empty = magazine->next;
-        } else {
-            magazine = skui_allocate(sizeof(*magazine));
-        }
-        if (magazine == NULL) {
-            break; /* the rest of the slab is never carved */
-        }
-        for (magazine->count = 0;
-             magazine->count < SKUI_MAGAZINE_CAPACITY && slab->count < count;
-             slab->count++) {
-            magazine->objects[magazine->count++] =
-                slab->objects + slab->count * depot->object_bytes;
-        }
-        magazine->next = depot->full;
-        depot->full = magazine;
-        depot->free_objects += magazine->count;
-        depot->made += magazine->count;
-    }
-    if (depot->full == NULL) {
-        skui_release(slab);
-        skui_release(raw);
-        return false;
-    }
-    slab->next = skui_load_relaxed(&depot->slabs); /* relaxed: under lock */
-    /* MM1 release: the slab's fields are visible to who walks the list. */
-    skui_store_release(&depot->slabs, slab);
-    *out_full = depot->full;
-    return true;
+    return slab;
 }
 
-/* A full magazine for an empty one (or NULL). NULL when memory is short. */
-static struct skui_magazine *depot_take_full(struct depot *depot,
-                                             struct skui_magazine *empty)
-{
-    struct skui_magazine *full;
-
-    skui_spinlock_lock(&depot->lock);
-    full = depot->full;
-    if (full == NULL && !depot_grow(depot, &full)) {
-        skui_spinlock_unlock(&depot->lock);
-        return NULL;
-    }
-    depot->full = full->next;
-    depot->free_objects -= full->count;
-    if (empty != NULL) {
-        empty->next = depot->empty;
-        depot->empty = empty;
-    }
-    skui_spinlock_unlock(&depot->lock);
-    return full;
-}
-
-static void depot_give_full(struct depot *depot, struct skui_magazine *full)
-{
-    skui_spinlock_lock(&depot->lock);
-    full->next = depot->full;
-    depot->full = full;
-    depot->free_objects += full->count;
-    skui_spinlock_unlock(&depot->lock);
-}
-
+/* An empty magazine from the depot or the allocator. */
 static struct skui_magazine *depot_take_empty(struct depot *depot)
 {
     struct skui_magazine *empty;
@@ -246,6 +186,96 @@ static struct skui_magazine *depot_take_empty(struct depot *depot)
         empty->count = 0;
     }
     return empty;
+}
+
+/* Carve a slab into a chain of magazines, as far as memory lasts: the rest is
+ * never carved. */
+static struct skui_magazine *slab_carve(struct slab *slab, struct depot *depot)
+{
+    size_t count = SLAB_BYTES / depot->object_bytes;
+    struct skui_magazine *chain = NULL;
+
+    while (slab->count < count) {
+        struct skui_magazine *magazine = depot_take_empty(depot);
+
+        if (magazine == NULL) {
+            break;
+        }
+        while (magazine->count < SKUI_MAGAZINE_CAPACITY &&
+               slab->count < count) {
+            magazine->objects[magazine->count++] =
+                slab->objects + slab->count++ * depot->object_bytes;
+        }
+        magazine->next = chain;
+        chain = magazine;
+    }
+    return chain;
+}
+
+/* A full magazine of a new slab, whose others go to the depot; NULL when
+ * memory is short. The allocator, which may be the user's, is called without
+ * the lock: of two threads that grow at once each brings a slab. */
+static struct skui_magazine *depot_grow(struct depot *depot)
+{
+    struct slab *slab = slab_make();
+    struct skui_magazine *full = slab == NULL ? NULL : slab_carve(slab, depot);
+    struct skui_magazine *next;
+
+    if (full == NULL) {
+        if (slab != NULL) {
+            skui_release(slab->raw);
+            skui_release(slab);
+        }
+        return NULL;
+    }
+    skui_spinlock_lock(&depot->lock);
+    depot->made += slab->count;
+    depot->free_objects += slab->count - full->count;
+    for (struct skui_magazine *rest = full->next; rest != NULL; rest = next) {
+        next = rest->next;
+        rest->next = depot->full;
+        depot->full = rest;
+    }
+    slab->next = skui_load_relaxed(&depot->slabs); /* relaxed: under lock */
+    /* MM1 release: the slab's fields are visible to who walks the list. */
+    skui_store_release(&depot->slabs, slab);
+    skui_spinlock_unlock(&depot->lock);
+    return full;
+}
+
+/* A full magazine for an empty one (or NULL). NULL when memory is short: then
+ * the empty one is still the caller's. */
+static struct skui_magazine *depot_take_full(struct depot *depot,
+                                             struct skui_magazine *empty)
+{
+    struct skui_magazine *full;
+
+    skui_spinlock_lock(&depot->lock);
+    full = depot->full;
+    if (full != NULL) {
+        depot->full = full->next;
+        depot->free_objects -= full->count;
+    }
+    skui_spinlock_unlock(&depot->lock);
+    if (full == NULL) {
+        full = depot_grow(depot);
+    }
+    if (full != NULL && empty != NULL) {
+        skui_spinlock_lock(&depot->lock);
+        empty->next = depot->empty;
+        depot->empty = empty;
+        skui_spinlock_unlock(&depot->lock);
+    }
+    return full;
+}
+
+static void depot_give_full(struct depot *depot, struct skui_magazine *full)
+{
+    skui_spinlock_lock(&depot->lock);
+    full->next = depot->full;
+    depot->full = full;
+    depot->free_objects += full->count;
+    skui_spinlock_unlock(&depot->lock);
 }
 
 void *skui_object_refill(struct skui_caches *caches,

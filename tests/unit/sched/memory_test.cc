@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <set>
 #include <thread>
@@ -14,6 +16,32 @@
 
 namespace
 {
+
+std::atomic<bool> looks_at_depot = false;
+
+/* An allocator that looks at the depot whenever it is called. */
+void *probing_allocate(void *, std::size_t bytes)
+{
+    if (looks_at_depot) {
+        (void)skui_object_outside_depot(SKUI_OBJECT_WORK);
+    }
+    return std::malloc(bytes);
+}
+
+void *plain_resize(void *, void *pointer, std::size_t bytes)
+{
+    return std::realloc(pointer, bytes);
+}
+
+void plain_release(void *, void *pointer)
+{
+    std::free(pointer);
+}
+
+/* Before anything is allocated. */
+const skua_allocator probing_allocator = {probing_allocate, plain_resize,
+                                          plain_release, nullptr};
+const int probing_status = skua_set_allocator(&probing_allocator);
 
 constexpr auto kClass = SKUI_OBJECT_WORK;
 constexpr std::size_t kBytes = 200;
@@ -165,6 +193,38 @@ TEST_F(MemoryObjects, AreExclusiveToOneHolder)
     for (auto &thread : threads) {
         thread.join();
     }
+}
+
+/* It would stand still if a depot allocated under its lock. */
+TEST_F(MemoryObjects, GrowWithoutTheDepotsLock)
+{
+    std::vector<void *> mine;
+
+    ASSERT_EQ(probing_status, 0);
+    looks_at_depot = true;
+    for (int i = 0; i < 2000; i++) {
+        mine.push_back(Get());
+    }
+    for (void *object : mine) {
+        Put(object);
+    }
+    looks_at_depot = false;
+}
+
+TEST_F(MemoryObjects, AreCountedWhileTheyGrow)
+{
+    const std::size_t outside = skui_object_outside_depot(kClass);
+    std::vector<void *> mine;
+
+    for (int i = 0; i < 2000; i++) {
+        mine.push_back(Get());
+    }
+    EXPECT_GE(skui_object_outside_depot(kClass), outside + 2000);
+    for (void *object : mine) {
+        Put(object);
+    }
+    skui_caches_drain(&caches_);
+    EXPECT_EQ(skui_object_outside_depot(kClass), outside);
 }
 
 TEST(MemoryAllocate, ZeroedResizeAndRelease)
