@@ -7,7 +7,10 @@
  *             there, its state and the end of its last reference are decided
  *             under the wheel's lock. So a timer that is started, cancelled
  *             and let go costs two locks and no further read-modify-write.
- * Ordering    HN1 state, RF1 references, SL1 the wheel's lock.
+ * Ordering    HN1 state, RF1 references, SL1 the wheel's lock, and who waits
+ *             for whom.
+ * Progress    cancel waits for a callback that runs on another loop, unless
+ *             that one waits, perhaps by way of more, for the caller's own.
  */
 #include "handle.h"
 
@@ -15,6 +18,7 @@
 
 #include "loop.h"
 #include "report.h"
+#include "spinlock.h"
 #include "task.h"
 
 enum handle_state {
@@ -23,6 +27,10 @@ enum handle_state {
     HANDLE_RAN,
     HANDLE_CANCELLED,
 };
+
+/* Guards skua_loop.cancelling of all loops: who is about to close a ring of
+ * callbacks that wait for each other sees it. */
+static struct skui_spinlock ring_lock;
 
 struct timer_handle {
     struct skua_handle handle;
@@ -188,10 +196,68 @@ static bool timer_cancel_waiting(skua_handle *handle)
     return waits;
 }
 
+static bool handle_is_running(skua_handle *handle)
+{
+    /* HN1 acquire: pairs with the end of skui_handle_run(). */
+    return skui_load_acquire(&handle->state) == HANDLE_RUNNING;
+}
+
+/* Whether the callback of `handle` waits for that of `mine`, perhaps by way of
+ * others; under ring_lock. */
+static bool ring_leads_to(skua_handle *handle, const skua_handle *mine)
+{
+    while (handle != NULL && handle != mine && handle_is_running(handle)) {
+        handle = handle->loop->cancelling;
+    }
+    return handle == mine;
+}
+
+/* In a callback: note that it waits for `handle`; false if that would close a
+ * ring. */
+static bool ring_enter(skua_loop *self, skua_handle *handle)
+{
+    bool closes;
+
+    skui_spinlock_lock(&ring_lock);
+    closes = ring_leads_to(handle, self->current_handle);
+    if (!closes) {
+        self->cancelling = handle;
+    }
+    skui_spinlock_unlock(&ring_lock);
+    return !closes;
+}
+
+static void ring_leave(skua_loop *self)
+{
+    skui_spinlock_lock(&ring_lock);
+    self->cancelling = NULL;
+    skui_spinlock_unlock(&ring_lock);
+}
+
+static void handle_await_end(skua_handle *handle)
+{
+    skua_loop *self = skui_loop_self();
+    bool in_callback = self != NULL && self->current_handle != NULL;
+
+    if (!handle_is_running(handle) ||
+        (in_callback && !ring_enter(self, handle))) {
+        return;
+    }
+    while (handle_is_running(handle)) {
+        (void)sched_yield();
+    }
+    if (in_callback) {
+        ring_leave(self);
+    }
+}
+
+void skui_handles_after_fork(void)
+{
+    skui_spinlock_unlock(&ring_lock);
+}
+
 int skua_handle_cancel(skua_handle *handle)
 {
-    const skua_loop *self;
-
     if (handle == NULL) {
         return -EINVAL;
     }
@@ -202,14 +268,7 @@ int skua_handle_cancel(skua_handle *handle)
         handle_claim(handle, HANDLE_CANCELLED)) {
         return 1;
     }
-    self = skui_loop_self();
-    if (self != NULL && self->current_handle == handle) {
-        return 0;
-    }
-    /* HN1 acquire: pairs with the end of skui_handle_run(). */
-    while (skui_load_acquire(&handle->state) == HANDLE_RUNNING) {
-        (void)sched_yield();
-    }
+    handle_await_end(handle);
     return 0;
 }
 

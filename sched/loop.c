@@ -90,6 +90,7 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     loop->current = NULL;
     loop->current_handle = NULL;
     loop->in_batch = false;
+    loop->cancelling = NULL;
     loop->runs_since_poll = 0;
     loop->poll_due_ticks = 0;
     loop->poll_interval_ticks = skui_clock_ticks_of(POLL_INTERVAL_NS);

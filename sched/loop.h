@@ -99,6 +99,7 @@ struct skua_loop {
     struct skui_task *current;
     skua_handle *current_handle;
     bool in_batch; /* runs what was ready */
+    skua_handle *cancelling; /* it waits for this; guarded as handle.c says */
     uint32_t runs_since_poll;
     uint64_t poll_due_ticks; /* siblings: when to poll at the latest */
     bool polled;             /* in this iteration */
@@ -221,6 +222,7 @@ skua_handle *skui_handle_of_runnable(struct skui_runnable *runnable);
 void skui_handle_timer_due(struct skui_timer *timer);
 void skui_handle_timer_discard(struct skui_timer *timer);
 void skui_handle_classes_init(void);
+void skui_handles_after_fork(void);
 
 /* Free a runnable that will never run. */
 void skui_runnable_discard(struct skui_runnable *runnable);

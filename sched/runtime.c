@@ -39,6 +39,7 @@ static void runtime_after_fork(void)
     skui_stack_after_fork();
     skui_overflow_after_fork();
     skui_loops_after_fork();
+    skui_handles_after_fork();
 }
 
 static void runtime_set_up(void)

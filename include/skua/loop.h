@@ -199,7 +199,8 @@ SKUA_API void skua_handle_unref(skua_handle *handle);
 
 /**
  * Keep the callback from running. When another thread runs it right now, wait
- * for its end; inside the callback itself this does nothing.
+ * for its end; inside the callback itself this does nothing. Of callbacks that
+ * run at the same time and cancel one another in a ring, one does not wait.
  * @return 1 when it will never run; 0 when it ran, runs or was cancelled
  * before; -EINVAL for NULL
  * Thread: any.  Suspends: never (it may spin).  asyncio: Handle.cancel().
