@@ -132,6 +132,7 @@ int skua_sock_listen(const skua_listen_options *options,
     if (status < 0) {
         return status;
     }
+    listener->listens = true;
     fd = listen_open_host(use);
     status =
         fd < 0 ? fd : skui_socket_attach(listener, fd, true, SKUI_READABLE);
@@ -265,8 +266,9 @@ static int accept_pause(skua_socket *listener, int shortage,
 int skua_sock_accept_until(skua_socket *listener, int64_t deadline_ns,
                            skua_socket **out_socket)
 {
-    int status =
-        out_socket == NULL ? -EINVAL : skui_socket_enter(listener, deadline_ns);
+    int status = out_socket == NULL
+                     ? -EINVAL
+                     : skui_socket_enter_accept(listener, deadline_ns);
 
     while (status == 0) {
         status = accept_try(listener, out_socket);

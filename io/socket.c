@@ -82,11 +82,12 @@ int skui_socket_attach(skua_socket *socket, int fd, bool is_tcp, unsigned flags)
     return 0;
 }
 
-/* Whether a descriptor is a socket, and TCP. */
-static int socket_examine(int fd, bool *out_tcp)
+/* Whether a descriptor is a socket, and TCP, and listens. */
+static int socket_examine(int fd, bool *out_tcp, bool *out_listens)
 {
     int domain = 0;
     int type = 0;
+    int listens = 0;
     socklen_t bytes = sizeof(int);
 
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) < 0) {
@@ -96,7 +97,12 @@ static int socket_examine(int fd, bool *out_tcp)
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &bytes) < 0) {
         return -errno;
     }
+    bytes = sizeof(int);
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) < 0) {
+        listens = 0; /* a kind that never listens */
+    }
     *out_tcp = type == SOCK_STREAM && (domain == AF_INET || domain == AF_INET6);
+    *out_listens = listens != 0;
     return 0;
 }
 
@@ -115,6 +121,7 @@ int skua_socket_new(int fd, skua_socket **out_socket)
 {
     skua_socket *socket;
     bool is_tcp = false;
+    bool listens = false;
     int status;
 
     if (out_socket == NULL) {
@@ -123,7 +130,7 @@ int skua_socket_new(int fd, skua_socket **out_socket)
     if (skui_running_poller() == NULL) {
         return SKUA_ENOLOOP;
     }
-    status = socket_examine(fd, &is_tcp);
+    status = socket_examine(fd, &is_tcp, &listens);
     if (status < 0) {
         return status;
     }
@@ -131,6 +138,7 @@ int skua_socket_new(int fd, skua_socket **out_socket)
     if (status < 0) {
         return status;
     }
+    socket->listens = listens;
     status = socket_set_flags(fd);
     if (status == 0) {
         status = skui_socket_attach(socket, fd, is_tcp,
@@ -234,7 +242,7 @@ int skui_socket_enter_task(int64_t deadline_ns)
     return skui_task_spend_budget();
 }
 
-int skui_socket_enter(const skua_socket *socket, int64_t deadline_ns)
+int skui_socket_enter(skua_socket *socket, int64_t deadline_ns)
 {
     if (socket == NULL) {
         return -EINVAL;
@@ -243,6 +251,39 @@ int skui_socket_enter(const skua_socket *socket, int64_t deadline_ns)
         return SKUA_EFORKED;
     }
     return skui_socket_enter_task(deadline_ns);
+}
+
+static bool socket_is_closed(skua_socket *socket)
+{
+    /* relaxed: a snapshot; the caller races with who closes it anyway */
+    return (skui_load_relaxed(&socket->users) & SOCKET_CLOSED) != 0;
+}
+
+/* `status`, or what to say of a socket of the wrong kind. */
+static int socket_refuse(skua_socket *socket, int status, int refusal)
+{
+    if (status < 0) {
+        return status;
+    }
+    return socket_is_closed(socket) ? -EBADF : refusal;
+}
+
+int skui_socket_enter_transfer(skua_socket *socket, int64_t deadline_ns)
+{
+    int status = skui_socket_enter(socket, deadline_ns);
+
+    return socket == NULL || SKUI_LIKELY(!socket->listens)
+               ? status
+               : socket_refuse(socket, status, -ENOTCONN);
+}
+
+int skui_socket_enter_accept(skua_socket *socket, int64_t deadline_ns)
+{
+    int status = skui_socket_enter(socket, deadline_ns);
+
+    return socket == NULL || SKUI_LIKELY(socket->listens)
+               ? status
+               : socket_refuse(socket, status, -EINVAL);
 }
 
 int skui_socket_look(const skua_socket *socket, enum skui_direction direction,
@@ -347,10 +388,7 @@ int skua_sock_fileno(skua_socket *socket)
     if (socket == NULL) {
         return -EINVAL;
     }
-    /* relaxed: a snapshot; the caller races with who closes it anyway */
-    return (skui_load_relaxed(&socket->users) & SOCKET_CLOSED) != 0
-               ? -EBADF
-               : socket->fd;
+    return socket_is_closed(socket) ? -EBADF : socket->fd;
 }
 
 int skua_sock_nodelay(skua_socket *socket, bool enabled)

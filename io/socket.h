@@ -19,6 +19,7 @@ struct skua_socket {
     uint32_t fork_generation;           /* of the process it belongs to */
     int fd;
     bool short_means_drained; /* TCP: a short transfer found the end */
+    bool listens;             /* set before it is attached */
 };
 
 /* A socket without a descriptor yet, so that nothing is accepted in vain. */
@@ -36,7 +37,12 @@ int skui_socket_attach(skua_socket *socket, int fd, bool is_tcp,
 
 /* What every call that may suspend checks first: 0 or a status. */
 int skui_socket_enter_task(int64_t deadline_ns);
-int skui_socket_enter(const skua_socket *socket, int64_t deadline_ns);
+int skui_socket_enter(skua_socket *socket, int64_t deadline_ns);
+/* And that of a transfer: -ENOTCONN for a listener, which would wait for what
+ * never comes. */
+int skui_socket_enter_transfer(skua_socket *socket, int64_t deadline_ns);
+/* Accept: -EINVAL for what does not listen, as accept(2) says. */
+int skui_socket_enter_accept(skua_socket *socket, int64_t deadline_ns);
 
 /*
  * Use the descriptor for a system call: nobody closes it before the matching

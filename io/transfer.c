@@ -71,7 +71,7 @@ ssize_t skua_sock_recv_into_until(skua_socket *socket, void *buffer,
     if (buffer == NULL || bytes == 0 || bytes > SSIZE_MAX) {
         return -EINVAL;
     }
-    status = skui_socket_enter(socket, deadline_ns);
+    status = skui_socket_enter_transfer(socket, deadline_ns);
     while (status == 0) {
         ssize_t moved = recv_try(socket, buffer, bytes);
 
@@ -128,7 +128,7 @@ ssize_t skua_sock_recv_until(skua_socket *socket, size_t max_bytes,
     if (out_data == NULL || bytes == 0) {
         return -EINVAL;
     }
-    status = skui_socket_enter(socket, deadline_ns);
+    status = skui_socket_enter_transfer(socket, deadline_ns);
     while (status == 0) {
         ssize_t moved = recv_allocated(socket, bytes, out_data);
 
@@ -198,7 +198,7 @@ ssize_t skua_sock_send_until(skua_socket *socket, const void *data,
     if ((data == NULL && bytes > 0) || bytes > SSIZE_MAX) {
         return -EINVAL;
     }
-    status = skui_socket_enter(socket, deadline_ns);
+    status = skui_socket_enter_transfer(socket, deadline_ns);
     if (status < 0 || bytes == 0) {
         return status;
     }
@@ -241,7 +241,7 @@ ssize_t skua_sock_sendmsg_until(skua_socket *socket,
     if (!buffers_total(buffers, used, &bytes)) {
         return -EINVAL;
     }
-    status = skui_socket_enter(socket, deadline_ns);
+    status = skui_socket_enter_transfer(socket, deadline_ns);
     if (status < 0 || bytes == 0) {
         return status;
     }
@@ -329,7 +329,7 @@ int skua_sock_sendmsg_all_until(skua_socket *socket,
     int status = -EINVAL;
 
     if (buffers_total(buffers, count, &bytes)) {
-        status = skui_socket_enter(socket, deadline_ns);
+        status = skui_socket_enter_transfer(socket, deadline_ns);
     }
     if (status == 0) {
         status = send_all(socket, &cursor, deadline_ns, &sent);

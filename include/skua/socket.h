@@ -15,7 +15,8 @@
  *
  * Beside what is listed every call gives -EINVAL for NULL, -EBADF for a socket
  * that is closed, and the system call's own errno (-ECONNRESET, -EPIPE, ...;
- * SIGPIPE is never raised). Every call that may suspend also gives
+ * SIGPIPE is never raised); to receive from or send to a listener gives
+ * -ENOTCONN at once. Every call that may suspend also gives
  * SKUA_ENOLOOP outside a task, SKUA_ECANCELED, SKUA_ECLOSED, -EBUSY when
  * another task waits in the same direction, SKUA_EFORKED in a forked child for
  * a socket of its parent, and -EINVAL for SKUA_NOT_A_TIME.
@@ -65,7 +66,7 @@ SKUA_API int skua_sock_listen(const skua_listen_options *options,
  * Accept one connection, which gets TCP_NODELAY. Out of descriptors or memory
  * it tells the loop's exception handler, pauses a second and goes on.
  * @param out_socket  a new reference
- * @return 0; as every call
+ * @return 0; -EINVAL for a socket that does not listen; as every call
  * Thread: a task.  Suspends: may.  asyncio: sock_accept().
  */
 SKUA_API int skua_sock_accept(skua_socket *listener, skua_socket **out_socket);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace
 {
@@ -320,6 +321,93 @@ TEST_P(SocketSend, FailsWithoutASignalWhenThePeerIsGone)
         }
         EXPECT_TRUE(status == -EPIPE || status == -ECONNRESET) << status;
         EXPECT_EQ(skua_sock_sendall(pair.client, "x", 1), -EPIPE);
+        return 0;
+    });
+}
+
+class SocketKind : public Loops
+{
+};
+INSTANTIATE_TEST_SUITE_P(Io, SocketKind, testing::Values(1u, 2u));
+
+TEST_P(SocketKind, AListenerNeitherReceivesNorSends)
+{
+    Run([] {
+        Listener listener;
+        char byte = 0;
+        void *data = nullptr;
+        struct iovec buffer = {&byte, 1};
+        size_t sent = 7;
+
+        EXPECT_EQ(skua_sock_recv_into(listener, &byte, 1), -ENOTCONN);
+        EXPECT_EQ(skua_sock_recv(listener, 1, &data), -ENOTCONN);
+        EXPECT_EQ(skua_sock_send(listener, &byte, 1), -ENOTCONN);
+        EXPECT_EQ(skua_sock_sendmsg(listener, &buffer, 1), -ENOTCONN);
+        EXPECT_EQ(skua_sock_sendall(listener, &byte, 1), -ENOTCONN);
+        EXPECT_EQ(
+            skua_sock_sendall_until(listener, &byte, 1, SKUA_FOREVER, &sent),
+            -ENOTCONN);
+        EXPECT_EQ(sent, 0u);
+        EXPECT_EQ(skua_sock_close(listener), 0);
+        EXPECT_EQ(skua_sock_recv_into(listener, &byte, 1), -EBADF);
+        EXPECT_EQ(skua_sock_send(listener, &byte, 1), -EBADF);
+        return 0;
+    });
+}
+
+TEST_P(SocketKind, AConnectionDoesNotAccept)
+{
+    Run([] {
+        Pair pair;
+        Socket accepted;
+        char byte = 0;
+
+        EXPECT_EQ(skua_sock_accept(pair.client, accepted.Out()), -EINVAL);
+        EXPECT_EQ(skua_sock_accept(pair.server, accepted.Out()), -EINVAL);
+        /* Drained: the readable flag is gone, and accept would wait. */
+        EXPECT_EQ(skua_sock_recv_into_until(pair.server, &byte, 1, Soon()),
+                  -ETIMEDOUT);
+        EXPECT_EQ(skua_sock_accept(pair.server, accepted.Out()), -EINVAL);
+        EXPECT_EQ(skua_sock_close(pair.server), 0);
+        EXPECT_EQ(skua_sock_accept(pair.server, accepted.Out()), -EBADF);
+        return 0;
+    });
+}
+
+TEST_P(SocketKind, AnAdoptedDescriptorKeepsItsKind)
+{
+    Run([] {
+        Listener listener;
+        Socket adopted;
+        Socket client;
+        Socket server;
+        char byte = 0;
+
+        EXPECT_EQ(
+            skua_socket_new(dup(skua_sock_fileno(listener)), adopted.Out()), 0);
+        EXPECT_EQ(skua_sock_recv_into(adopted, &byte, 1), -ENOTCONN);
+        EXPECT_EQ(skua_sock_connect("127.0.0.1", listener.port(), client.Out()),
+                  0);
+        EXPECT_EQ(skua_sock_accept(adopted, server.Out()), 0);
+        EXPECT_EQ(skua_sock_sendall(client, "x", 1), 0);
+        EXPECT_EQ(skua_sock_recv_into(server, &byte, 1), 1);
+        return 0;
+    });
+}
+
+TEST_P(SocketKind, ASocketThatWasNeverConnectedFailsAtOnce)
+{
+    Run([] {
+        Socket lone;
+        Socket other;
+        char byte = 0;
+
+        EXPECT_EQ(skua_socket_new(socket(AF_INET, SOCK_STREAM, 0), lone.Out()),
+                  0);
+        EXPECT_EQ(skua_sock_recv_into(lone, &byte, 1), -ENOTCONN);
+        EXPECT_EQ(skua_sock_recv_into(lone, &byte, 1), -ENOTCONN);
+        EXPECT_EQ(skua_sock_send(lone, &byte, 1), -EPIPE);
+        EXPECT_EQ(skua_sock_accept(lone, other.Out()), -EINVAL);
         return 0;
     });
 }
