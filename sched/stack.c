@@ -2,8 +2,8 @@
 /*
  * stack.c - stacks for coroutines.
  * Threads     A pool belongs to one loop; depots are shared under a spinlock.
- * Invariants  A slab is one mapping of SLAB_STACKS strides, each a guard and
- *             a stack above it. Slabs live as long as the process.
+ * Invariants  A slab is one mapping of up to SLAB_STACKS strides, each a guard
+ *             and a stack above it. Slabs live as long as the process.
  * Ordering    SL1 (spinlock.h).
  * Progress    get and put: no lock while the cache holds.
  * Rejected    A mapping per stack: mprotect guards end at 32,753 stacks. Tops
@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -63,43 +64,63 @@ static size_t stack_page_bytes(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static struct skui_stack_depot *depot_find(size_t stack_bytes)
+/* Under depots_lock. */
+static struct skui_stack_depot *depot_look(size_t stack_bytes)
 {
-    struct skui_stack_depot *depot;
+    struct skui_stack_depot *depot = depots;
 
-    skui_spinlock_lock(&depots_lock);
-    for (depot = depots; depot != NULL; depot = depot->next) {
-        if (depot->stack_bytes == stack_bytes) {
-            break;
-        }
+    while (depot != NULL && depot->stack_bytes != stack_bytes) {
+        depot = depot->next;
     }
-    if (depot == NULL) {
-        depot = skui_allocate_zeroed(sizeof(*depot));
-        if (depot != NULL) {
-            depot->stack_bytes = stack_bytes;
-            depot->next = depots;
-            depots = depot;
-        }
-    }
-    skui_spinlock_unlock(&depots_lock);
     return depot;
 }
 
-static int stack_guard(char *guard)
+static struct skui_stack_depot *depot_find(size_t stack_bytes)
+{
+    struct skui_stack_depot *depot;
+    struct skui_stack_depot *made;
+
+    skui_spinlock_lock(&depots_lock);
+    depot = depot_look(stack_bytes);
+    skui_spinlock_unlock(&depots_lock);
+    if (depot != NULL) {
+        return depot;
+    }
+    made = skui_allocate_zeroed(sizeof(*made)); /* not under a spinlock */
+    if (made == NULL) {
+        return NULL;
+    }
+    made->stack_bytes = stack_bytes;
+    skui_spinlock_lock(&depots_lock);
+    depot = depot_look(stack_bytes); /* perhaps made meanwhile */
+    if (depot == NULL) {
+        made->next = depots;
+        depots = made;
+        depot = made;
+        made = NULL;
+    }
+    skui_spinlock_unlock(&depots_lock);
+    skui_release(made);
+    return depot;
+}
+
+/* relaxed: a setting; tests change it before stacks are mapped */
+static _Atomic(uint32_t) guard_kind = SKUI_STACK_GUARD_BEST;
+
+void skui_stack_set_guard(enum skui_stack_guard kind)
+{
+    skui_store_relaxed(&guard_kind, (uint32_t)kind); /* relaxed: a setting */
+}
+
+static bool stack_guard_by_advice(char *guard)
 {
     /* An emulator that takes any advice takes this one, which does not
      * exist: then the answer means nothing. */
     bool believable =
         madvise(guard, SKUI_STACK_GUARD_BYTES, MADV_NO_SUCH_ADVICE) != 0;
 
-    if (believable &&
-        madvise(guard, SKUI_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0) {
-        return 0;
-    }
-    if (mprotect(guard, SKUI_STACK_GUARD_BYTES, PROT_NONE) == 0) {
-        return 0;
-    }
-    return -errno;
+    return believable &&
+           madvise(guard, SKUI_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0;
 }
 
 /* Tell valgrind, once: a mapped stack stays one. */
@@ -112,58 +133,126 @@ static void stack_announce(const struct skui_stack *stack)
 #endif
 }
 
+static int stack_guard(char *guard)
+{
+    /* relaxed: a setting */
+    uint32_t kind = skui_load_relaxed(&guard_kind);
+
+    if (kind != SKUI_STACK_GUARD_MPROTECT && stack_guard_by_advice(guard)) {
+        return 0;
+    }
+    if (kind != SKUI_STACK_GUARD_ADVICE &&
+        mprotect(guard, SKUI_STACK_GUARD_BYTES, PROT_NONE) == 0) {
+        return 0;
+    }
+    return -ENOMEM;
+}
+
+/* A mapping of `stacks` strides with a guard in each; NULL when memory, room
+ * or mappings are short. */
+static char *slab_map(size_t stride, size_t stacks)
+{
+    char *slab =
+        mmap(NULL, stride * stacks, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+
+    if (slab == MAP_FAILED) {
+        return NULL;
+    }
+    for (size_t i = 0; i < stacks; i++) {
+        if (stack_guard(slab + i * stride) < 0) {
+            (void)munmap(slab, stride * stacks);
+            return NULL;
+        }
+    }
+    return slab;
+}
+
+/* Clean stacks lie below the dirty ones; locked. */
+static void depot_add_clean(struct skui_stack_depot *depot,
+                            struct skui_stack stack)
+{
+    size_t clean = depot->count - depot->dirty;
+
+    depot->free[depot->count++] = depot->free[clean];
+    depot->free[clean] = stack;
+}
+
+/* Room for `stacks` free ones in all; true when there is. Drops the lock while
+ * it allocates. */
 static bool depot_reserve(struct skui_stack_depot *depot, size_t stacks)
 {
-    size_t capacity = depot->capacity * 2;
+    size_t capacity =
+        depot->capacity * 2 < stacks ? stacks : depot->capacity * 2;
     struct skui_stack *grown;
+    struct skui_stack *old;
 
     if (stacks <= depot->capacity) {
         return true;
     }
-    if (capacity < stacks) {
-        capacity = stacks;
-    }
-    grown = skui_resize(depot->free, capacity * sizeof(*grown));
+    skui_spinlock_unlock(&depot->lock);
+    grown = skui_allocate(capacity * sizeof(*grown));
+    skui_spinlock_lock(&depot->lock);
     if (grown == NULL) {
         return false;
     }
-    depot->free = grown;
-    depot->capacity = capacity;
+    old = grown;
+    if (capacity > depot->capacity) { /* else another thread was first */
+        if (depot->count > 0) {
+            memcpy(grown, depot->free, depot->count * sizeof(*grown));
+        }
+        old = depot->free;
+        depot->free = grown;
+        depot->capacity = capacity;
+    }
+    skui_spinlock_unlock(&depot->lock);
+    skui_release(old);
+    skui_spinlock_lock(&depot->lock);
     return true;
 }
 
-/* Map one slab; under the depot's lock. */
+/* Take the stacks of a slab in; false when memory is short. */
+static bool depot_take_slab(struct skui_stack_depot *depot, char *slab,
+                            size_t stacks)
+{
+    size_t stride = depot->stack_bytes + SKUI_STACK_GUARD_BYTES;
+    bool room;
+
+    skui_spinlock_lock(&depot->lock);
+    do { /* others grow it as well meanwhile */
+        room = depot_reserve(depot, depot->mapped + stacks);
+    } while (room && depot->capacity < depot->mapped + stacks);
+    for (size_t i = stacks; room && i-- > 0;) {
+        size_t colour = (depot->mapped + i) * 5 % COLOUR_STEPS * COLOUR_BYTES;
+        struct skui_stack stack;
+
+        stack.limit = slab + i * stride + SKUI_STACK_GUARD_BYTES;
+        stack.top = stack.limit + depot->stack_bytes - colour;
+        stack_announce(&stack);
+        depot_add_clean(depot, stack);
+    }
+    depot->mapped += room ? stacks : 0;
+    skui_spinlock_unlock(&depot->lock);
+    return room;
+}
+
+/* Map one slab, a smaller one where a whole one does not go. */
 static int depot_grow(struct skui_stack_depot *depot)
 {
     size_t stride = depot->stack_bytes + SKUI_STACK_GUARD_BYTES;
-    size_t colour;
+    size_t stacks = SLAB_STACKS;
     char *slab;
-    size_t i;
 
-    if (!depot_reserve(depot, depot->mapped + SLAB_STACKS)) {
-        return -ENOMEM;
-    }
-    slab = mmap(NULL, stride * SLAB_STACKS, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (slab == MAP_FAILED) {
-        return -ENOMEM;
-    }
-    for (i = 0; i < SLAB_STACKS; i++) {
-        if (stack_guard(slab + i * stride) < 0) {
-            (void)munmap(slab, stride * SLAB_STACKS);
+    while ((slab = slab_map(stride, stacks)) == NULL) {
+        stacks /= 2;
+        if (stacks == 0) {
             return -ENOMEM;
         }
     }
-    for (i = SLAB_STACKS; i-- > 0;) {
-        struct skui_stack *stack = &depot->free[depot->count++];
-
-        colour = (depot->mapped + i) * 5 % COLOUR_STEPS * COLOUR_BYTES;
-        stack->limit = slab + i * stride + SKUI_STACK_GUARD_BYTES;
-        stack->top = stack->limit + depot->stack_bytes - colour;
-        stack_announce(stack);
+    if (!depot_take_slab(depot, slab, stacks)) {
+        (void)munmap(slab, stride * stacks);
+        return -ENOMEM;
     }
-    depot->mapped += SLAB_STACKS;
-    depot->dirty = 0;
     return 0;
 }
 
@@ -211,15 +300,11 @@ void skui_stack_pool_fini(struct skui_stack_pool *pool)
     }
 }
 
-static int pool_refill(struct skui_stack_pool *pool)
+static void pool_fill(struct skui_stack_pool *pool)
 {
     struct skui_stack_depot *depot = pool->depot;
-    int status = 0;
 
     skui_spinlock_lock(&depot->lock);
-    if (depot->count == 0) {
-        status = depot_grow(depot);
-    }
     while (depot->count > 0 && pool->count < BATCH) {
         pool->cache[pool->count++] = depot->free[--depot->count];
         if (depot->dirty > 0) {
@@ -227,6 +312,18 @@ static int pool_refill(struct skui_stack_pool *pool)
         }
     }
     skui_spinlock_unlock(&depot->lock);
+}
+
+/* Neither allocator nor kernel is called under the depot's lock. */
+static int pool_refill(struct skui_stack_pool *pool)
+{
+    int status = 0;
+
+    pool_fill(pool);
+    while (pool->count == 0 && status == 0) {
+        status = depot_grow(pool->depot);
+        pool_fill(pool); /* others may take a new slab whole, or give back */
+    }
     return pool->count > 0 ? 0 : status;
 }
 
@@ -252,11 +349,44 @@ void skui_stack_pool_put(struct skui_stack_pool *pool,
     pool->cache[pool->count++] = *stack;
 }
 
-void skui_stack_pool_trim(struct skui_stack_pool *pool)
+static int stack_compare(const void *a, const void *b)
+{
+    const struct skui_stack *first = a;
+    const struct skui_stack *second = b;
+
+    return (first->limit > second->limit) - (first->limit < second->limit);
+}
+
+/*
+ * Give the pages of a batch back, neighbours by one call. That goes over the
+ * guards between them: MADV_DONTNEED leaves both kinds as they are.
+ */
+static size_t batch_release(struct skui_stack *batch, size_t count,
+                            size_t stack_bytes)
+{
+    size_t stride = stack_bytes + SKUI_STACK_GUARD_BYTES;
+    size_t calls = 0;
+    size_t first = 0;
+
+    qsort(batch, count, sizeof(*batch), stack_compare);
+    for (size_t i = 1; i <= count; i++) {
+        if (i < count && batch[i].limit == batch[i - 1].limit + stride) {
+            continue;
+        }
+        (void)madvise(batch[first].limit,
+                      (i - 1 - first) * stride + stack_bytes, MADV_DONTNEED);
+        calls++;
+        first = i;
+    }
+    return calls;
+}
+
+size_t skui_stack_pool_trim(struct skui_stack_pool *pool)
 {
     struct skui_stack_depot *depot = pool->depot;
     struct skui_stack batch[BATCH];
     size_t count = 0;
+    size_t calls;
 
     skui_spinlock_lock(&depot->lock);
     while (count < BATCH && depot->dirty > 0) {
@@ -264,18 +394,13 @@ void skui_stack_pool_trim(struct skui_stack_pool *pool)
         depot->dirty--;
     }
     skui_spinlock_unlock(&depot->lock);
-    for (size_t i = 0; i < count; i++) {
-        (void)madvise(batch[i].limit, depot->stack_bytes, MADV_DONTNEED);
-    }
+    calls = batch_release(batch, count, depot->stack_bytes);
     skui_spinlock_lock(&depot->lock);
     for (size_t i = 0; i < count; i++) {
-        /* Clean stacks lie below the dirty ones. */
-        size_t clean = depot->count - depot->dirty;
-
-        depot->free[depot->count++] = depot->free[clean];
-        depot->free[clean] = batch[i];
+        depot_add_clean(depot, batch[i]);
     }
     skui_spinlock_unlock(&depot->lock);
+    return calls;
 }
 
 struct skui_stack_stats skui_stack_pool_stats(struct skui_stack_pool *pool)

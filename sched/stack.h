@@ -47,8 +47,17 @@ int skui_stack_pool_get(struct skui_stack_pool *pool, struct skui_stack *out);
 void skui_stack_pool_put(struct skui_stack_pool *pool,
                          const struct skui_stack *stack);
 
-/* Give the memory of stacks that lie idle in the depot back to the kernel. */
-void skui_stack_pool_trim(struct skui_stack_pool *pool);
+/* Give the memory of up to half a cache of stacks that lie idle in the depot
+ * back to the kernel; returns by how many calls. */
+size_t skui_stack_pool_trim(struct skui_stack_pool *pool);
+
+/* For tests: how guards are made from now on. */
+enum skui_stack_guard {
+    SKUI_STACK_GUARD_BEST,     /* by advice, else by mprotect */
+    SKUI_STACK_GUARD_ADVICE,   /* only so: fails where the kernel lacks it */
+    SKUI_STACK_GUARD_MPROTECT, /* only so */
+};
+void skui_stack_set_guard(enum skui_stack_guard kind);
 
 struct skui_stack_stats skui_stack_pool_stats(struct skui_stack_pool *pool);
 

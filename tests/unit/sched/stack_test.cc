@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <set>
 #include <thread>
@@ -183,6 +184,52 @@ TEST(StackPoolTrim, KeepsStacksUsableAndGivesMemoryBack)
     }
 }
 
+TEST(StackPoolTrim, GivesNeighboursBackByOneCall)
+{
+    skui_stack_pool pool{};
+    std::vector<skui_stack> stacks(64);
+
+    ASSERT_EQ(skui_stack_pool_init(&pool, 144 * 1024), 0);
+    for (skui_stack &stack : stacks) {
+        ASSERT_EQ(skui_stack_pool_get(&pool, &stack), 0);
+    }
+    for (size_t i = 0; i < stacks.size(); i++) {
+        skui_stack_pool_put(&pool, &stacks[i * 29 % stacks.size()]);
+    }
+    skui_stack_pool_fini(&pool);
+    EXPECT_EQ(skui_stack_pool_trim(&pool), 1u);
+    EXPECT_EQ(skui_stack_pool_trim(&pool), 0u) << "nothing is dirty any more";
+}
+
+TEST(StackPoolTrim, LeavesWhatIsInUse)
+{
+    skui_stack_pool pool{};
+    std::vector<skui_stack> stacks(64);
+    std::vector<skui_stack> kept;
+
+    ASSERT_EQ(skui_stack_pool_init(&pool, 160 * 1024), 0);
+    for (skui_stack &stack : stacks) {
+        ASSERT_EQ(skui_stack_pool_get(&pool, &stack), 0);
+        std::memset(stack.limit, 0x5a, bytes_of(stack));
+    }
+    for (size_t i = 0; i < stacks.size(); i++) {
+        if (i % 3 == 0) {
+            kept.push_back(stacks[i]);
+        } else {
+            skui_stack_pool_put(&pool, &stacks[i]);
+        }
+    }
+    skui_stack_pool_fini(&pool);
+    EXPECT_LE(skui_stack_pool_trim(&pool), kept.size() + 1);
+    for (const skui_stack &stack : kept) {
+        for (const char *byte = stack.limit; byte < stack.top; byte++) {
+            ASSERT_EQ(*byte, 0x5a);
+        }
+        skui_stack_pool_put(&pool, &stack);
+    }
+    skui_stack_pool_fini(&pool);
+}
+
 TEST(StackPoolStats, CountsNothingInUseAfterFini)
 {
     skui_stack_pool pool{};
@@ -217,16 +264,109 @@ TEST(StackPoolGetDeathTest, ReportsMemoryShortage)
 {
     EXPECT_EXIT(exhaust_address_space(), testing::ExitedWithCode(0), "");
 }
+
+/* Room for a few stacks, but not for a slab of 64. */
+static void leave_room_for_ten()
+{
+    skui_stack_pool pool{};
+    skui_stack stack{};
+    size_t pages = 0;
+    int count = 0;
+    FILE *file = std::fopen("/proc/self/statm", "r");
+
+    if (file == nullptr || std::fscanf(file, "%zu", &pages) != 1 ||
+        skui_stack_pool_init(&pool, size_t{4} << 20) != 0) {
+        _exit(2);
+    }
+    const size_t used = pages * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    const rlimit limit = {used + (size_t{45} << 20), RLIM_INFINITY};
+
+    if (setrlimit(RLIMIT_AS, &limit) != 0) {
+        _exit(2);
+    }
+    while (skui_stack_pool_get(&pool, &stack) == 0) {
+        stack.top[-1] = 1;
+        count++;
+    }
+    _exit(count >= 8 && count <= 11 ? 0 : 1);
+}
+
+TEST(StackPoolGetDeathTest, MapsFewerWhereAWholeSlabDoesNotFit)
+{
+    EXPECT_EXIT(leave_room_for_ten(), testing::ExitedWithCode(0), "");
+}
 #endif
 
-TEST(StackGuardDeathTest, AFullGuardLiesBelow)
+/** By each kind of guard; a stack size of its own for each. */
+class StackGuardDeathTest : public testing::TestWithParam<skui_stack_guard>
 {
-    Pool pool;
-    skui_stack stack = pool.get();
+  protected:
+    StackGuardDeathTest()
+    {
+        skui_stack_set_guard(GetParam());
+    }
+    ~StackGuardDeathTest() override
+    {
+        skui_stack_set_guard(SKUI_STACK_GUARD_BEST);
+    }
 
-    EXPECT_DEATH(*static_cast<volatile char *>(stack.limit - 1) = 1, "");
-    EXPECT_DEATH(
-        *static_cast<volatile char *>(stack.limit - SKUI_STACK_GUARD_BYTES) = 1,
-        "");
-    pool.put(stack);
+    static size_t fresh_bytes()
+    {
+        static size_t bytes = 256 * 1024;
+
+        return bytes += 16 * 1024;
+    }
+
+    /* False where the kernel lacks this kind. */
+    static bool expect_full_guard(skui_stack_pool *pool)
+    {
+        skui_stack stack{};
+
+        if (skui_stack_pool_get(pool, &stack) != 0) {
+            return false;
+        }
+        std::memset(stack.limit, 0x5a, bytes_of(stack));
+        EXPECT_DEATH(*static_cast<volatile char *>(stack.limit - 1) = 1, "");
+        EXPECT_DEATH(*static_cast<volatile char *>(stack.limit -
+                                                   SKUI_STACK_GUARD_BYTES) = 1,
+                     "");
+        skui_stack_pool_put(pool, &stack);
+        return true;
+    }
+};
+
+TEST_P(StackGuardDeathTest, AFullGuardLiesBelow)
+{
+    Pool pool(fresh_bytes());
+
+    if (!expect_full_guard(&pool.pool)) {
+        EXPECT_EQ(GetParam(), SKUI_STACK_GUARD_ADVICE);
+    }
 }
+
+TEST_P(StackGuardDeathTest, TheGuardOutlivesATrim)
+{
+    const size_t bytes = fresh_bytes();
+    skui_stack_pool pool{};
+    std::vector<skui_stack> stacks(64);
+
+    ASSERT_EQ(skui_stack_pool_init(&pool, bytes), 0);
+    for (skui_stack &stack : stacks) {
+        if (skui_stack_pool_get(&pool, &stack) != 0) {
+            ASSERT_EQ(GetParam(), SKUI_STACK_GUARD_ADVICE);
+            return;
+        }
+    }
+    for (const skui_stack &stack : stacks) {
+        skui_stack_pool_put(&pool, &stack);
+    }
+    skui_stack_pool_fini(&pool);
+    EXPECT_EQ(skui_stack_pool_trim(&pool), 1u);
+    EXPECT_TRUE(expect_full_guard(&pool));
+    skui_stack_pool_fini(&pool);
+}
+
+INSTANTIATE_TEST_SUITE_P(Guards, StackGuardDeathTest,
+                         testing::Values(SKUI_STACK_GUARD_BEST,
+                                         SKUI_STACK_GUARD_ADVICE,
+                                         SKUI_STACK_GUARD_MPROTECT));
