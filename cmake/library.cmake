@@ -29,6 +29,17 @@ target_include_directories(skua_objects
     PRIVATE ${PROJECT_SOURCE_DIR} PUBLIC ${PROJECT_SOURCE_DIR}/include)
 target_link_libraries(skua_objects
     PRIVATE skua_flags PkgConfig::CK)
+# Flags for C do not reach assembly: whether branch targets are checked does.
+include(CheckCSourceCompiles)
+check_c_source_compiles("
+#ifndef __ARM_FEATURE_BTI_DEFAULT
+#error no branch target identification
+#endif
+int main(void) { return 0; }" SKUA_BRANCH_TARGETS)
+if(SKUA_BRANCH_TARGETS)
+    target_compile_options(skua_objects PRIVATE
+        $<$<COMPILE_LANGUAGE:ASM>:-mbranch-protection=bti>)
+endif()
 if(SKUA_GENERIC_SWITCH)
     target_compile_definitions(skua_objects PRIVATE SKUA_GENERIC_SWITCH)
 endif()

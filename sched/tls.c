@@ -19,12 +19,18 @@ static _Thread_local bool tls_registered;
 /* As <skua/errno.h>, which redefines errno. */
 SKUA_API int *skua_errno_location(void);
 
+/* In functions whose result is another one in another thread: without it a
+ * compiler that sees the whole program (LTO) finds that they give the same
+ * address always, and asks once for both sides of a suspension. */
+#define TLS_ASK_ANEW() __asm__ __volatile__("" ::: "memory")
+
 static uint32_t fork_generation;
 static pthread_key_t caches_key;
 static pthread_once_t caches_once = PTHREAD_ONCE_INIT;
 
 skua_loop *skui_loop_self(void)
 {
+    TLS_ASK_ANEW();
     return tls_loop;
 }
 
@@ -35,6 +41,7 @@ void skui_loop_set_self(skua_loop *loop)
 
 struct skui_frame *skui_thread_frame(void)
 {
+    TLS_ASK_ANEW();
     return &tls_frame;
 }
 
@@ -86,5 +93,6 @@ void skui_tls_after_fork(void)
 
 SKUI_NOINLINE int *skua_errno_location(void)
 {
+    TLS_ASK_ANEW();
     return &(errno);
 }

@@ -4,7 +4,13 @@
  *
  * Saved frame of 176 bytes: x29, x30, x19..x28, d8..d15, fpcr. x30 is saved
  * as it is: the frame is never returned through, so pointer authentication
- * has nothing to sign here.
+ * has nothing to sign here, and the note below does not claim it.
+ *
+ * The switch ends in an indirect jump: a `ret` would miss the return
+ * predictor, whose top belongs to the context that left. What it jumps to, the
+ * instruction after a call, is no landing pad; so code that is compiled for
+ * branch target identification (BTI), in pages that check it, takes the `ret`,
+ * which needs none.
  */
 #if defined(__aarch64__) && !defined(SKUA_GENERIC_SWITCH)
 
@@ -52,8 +58,12 @@ skui_arch_switch:
         ldp     x29, x30, [sp, #0]
         add     sp, sp, #176
         .cfi_adjust_cfa_offset -176
+#if defined(__ARM_FEATURE_BTI_DEFAULT)
+        ret
+#else
         mov     x16, x30
         br      x16
+#endif
         .cfi_endproc
         .size   skui_arch_switch, .-skui_arch_switch
 
@@ -70,5 +80,15 @@ skui_arch_thunk:
         brk     #1
         .cfi_endproc
         .size   skui_arch_thunk, .-skui_arch_thunk
+
+#if defined(__ARM_FEATURE_BTI_DEFAULT)
+/* GNU_PROPERTY_AARCH64_FEATURE_1_AND: BTI. Without it the linker turns the
+ * check off for all that it links with this. */
+        .section .note.gnu.property, "a"
+        .p2align 3
+        .word   4, 16, 5
+        .asciz  "GNU"
+        .word   0xc0000000, 4, 1, 0
+#endif
 #endif
         .section .note.GNU-stack, "", %progbits

@@ -5,8 +5,9 @@
  * Saved frame, from the stack pointer up: x87 control word and mxcsr (8 bytes),
  * r12, r13, r14, r15, rbx, rbp, return address. The switch ends in an indirect
  * jump: a `ret` would miss the return predictor, whose top belongs to the
- * context that left. Control words are reloaded only when they differ, since
- * ldmxcsr costs tens of cycles.
+ * context that left. It is a `notrack` one: what it jumps to, the instruction
+ * after a call, is no landing pad (IBT). Control words are reloaded only when
+ * they differ, since ldmxcsr costs tens of cycles.
  */
 #if defined(__x86_64__) && !defined(SKUA_GENERIC_SWITCH)
 
@@ -75,7 +76,7 @@ skui_arch_switch:
         popq    %rcx
         .cfi_adjust_cfa_offset -8
         .cfi_register rip, rcx
-        jmp     *%rcx
+        notrack jmp *%rcx
         .cfi_restore_state
 2:      ldmxcsr (%rsp)
         jmp     1b
