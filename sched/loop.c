@@ -267,14 +267,19 @@ void skui_loop_queue_task(skua_loop *home, struct skui_runnable *runnable,
                           bool pinned)
 {
     skua_loop *self = skui_loop_self();
-    /* relaxed: whose own runner it is knows that it is open */
-    skua_runner *runner = skui_load_relaxed(&home->inject_runner);
+    skua_runner *runner;
 
     if (pinned && self == home) {
         skui_ready_push_pinned(&home->ready, runnable);
-    } else if (pinned) {
+        return;
+    }
+    if (pinned) {
         loop_post_task(home, runnable);
-    } else if (self == NULL || runner == NULL || self->runner != runner) {
+        return;
+    }
+    /* relaxed: whose own runner it is knows that it is open */
+    runner = skui_load_relaxed(&home->inject_runner);
+    if (self == NULL || runner == NULL || self->runner != runner) {
         loop_inject_task(home, runnable);
     } else {
         skui_loop_queue_here(self, runnable, false);

@@ -87,11 +87,9 @@ struct skua_loop {
     _Atomic(bool) stop_requested; /* relaxed: looked at each iteration */
     _Atomic(bool) debug;          /* relaxed: a setting */
     _Atomic(uint32_t) refs;       /* RF1 */
-    _Atomic(bool) siblings;       /* relaxed: constant while open */
-    _Atomic(skua_runner *) inject_runner; /* PK6; NULL: none, or closed */
-    struct skui_spinlock lock;            /* handler, inbox while CLOSED */
-    skua_exception_handler_fn *handler;   /* guarded by lock */
-    void *handler_arg;                    /* guarded by lock */
+    struct skui_spinlock lock;    /* handler, inbox while CLOSED */
+    skua_exception_handler_fn *handler; /* guarded by lock */
+    void *handler_arg;                  /* guarded by lock */
 
     /* The thread that runs it. */
     SKUI_CACHE_ALIGNED struct skui_ready ready;
@@ -99,7 +97,6 @@ struct skua_loop {
     struct skui_task *current;
     skua_handle *current_handle;
     bool in_batch; /* runs what was ready */
-    skua_handle *cancelling; /* it waits for this; guarded as handle.c says */
     uint32_t runs_since_poll;
     uint64_t poll_due_ticks; /* siblings: when to poll at the latest */
     bool polled;             /* in this iteration */
@@ -108,17 +105,20 @@ struct skua_loop {
     struct skui_timers timers; /* has its own lock */
     struct skui_stack_pool stack_pool;
     struct skui_counters counters;
+    skua_handle *cancelling; /* it waits for this; guarded as handle.c says */
+    skua_loop *next_free;    /* in the list of free loops */
 
-    /* Constant while the loop lives. */
-    const struct skui_poller_ops *poller_ops;
+    /* Constant while the loop lives: one line, which all may keep. */
+    SKUI_CACHE_ALIGNED const struct skui_poller_ops *poller_ops;
     struct skui_poller *poller;
     skua_runner *runner; /* NULL: a loop of its own; for who runs it */
+    _Atomic(skua_runner *) inject_runner; /* PK6; NULL: none, or closed */
+    _Atomic(bool) siblings;               /* relaxed: constant while open */
     unsigned index;
     uint64_t poll_interval_ticks;
     _Atomic(uint32_t) fork_generation; /* relaxed: stale futures compare it */
     struct skui_executor_slot *executor_slot; /* the runner's or its own */
     pthread_t thread;                         /* valid while running */
-    skua_loop *next_free;                     /* in the list of free loops */
 };
 
 /* The counters' owner only. Relaxed: one writer. */
