@@ -100,7 +100,7 @@ struct skua_loop {
     uint32_t runs_since_poll;
     uint64_t poll_due_ticks; /* siblings: when to poll at the latest */
     bool polled;             /* in this iteration */
-    uint64_t now_ticks; /* at the end of the last slice; with siblings */
+    uint64_t now_ticks;      /* at the end of the last slice; with siblings */
     struct skui_idle idle;
     struct skui_timers timers; /* has its own lock */
     struct skui_stack_pool stack_pool;

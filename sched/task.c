@@ -60,7 +60,8 @@ static void task_init(struct skui_task *task, const skua_task_options *options,
     skui_store_relaxed(&task->cancelling, 0u); /* relaxed: as above */
     skui_store_relaxed(&task->number, 0u);     /* relaxed: as above */
     task->coroutine.context = NULL;
-    task->pinned = (options != NULL && options->pinned) || !skui_loop_has_siblings(home);
+    task->pinned =
+        (options != NULL && options->pinned) || !skui_loop_has_siblings(home);
     task->named = options != NULL && options->name != NULL;
     if (task->named) {
         (void)snprintf(task->name, sizeof(task->name), "%s", options->name);

@@ -114,7 +114,8 @@ static void pool_run(struct skui_thread_pool *pool, struct skui_pool_hand *hand,
     if (pool_is_broken(pool)) {
         pool_finish(pool, hand, work->future, &outcome);
     } else if (skui_future_set_running(work->future)) {
-        skui_outcome_capture(skui_thread_frame(), work->fn, work->arg, &outcome);
+        skui_outcome_capture(skui_thread_frame(), work->fn, work->arg,
+                             &outcome);
         skui_pool_note_pace(pool, hand);
         pool_finish(pool, hand, work->future, &outcome);
     }
@@ -183,7 +184,8 @@ static void pool_initialize(struct skui_thread_pool *pool)
     if (pool->initializer == NULL) {
         return;
     }
-    skui_outcome_capture(skui_thread_frame(), pool->initializer, pool->initializer_arg, &outcome);
+    skui_outcome_capture(skui_thread_frame(), pool->initializer,
+                         pool->initializer_arg, &outcome);
     skua_exception_unref(outcome.exception);
     if (outcome.status < 0) {
         pool_break(pool);

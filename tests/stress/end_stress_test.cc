@@ -191,7 +191,7 @@ TEST_P(RefusedChildren, LeaveNothingBehind)
 {
     const int rounds = kRaceDetector ? 60 : 600;
     const uint64_t seed = print_seed();
-    const size_t before = skui_object_outside_depot(SKUI_OBJECT_GROUP_CHILD);
+    const size_t before = skui_object_outside_depot(SKUI_OBJECT_TASK);
     int refused = 0;
 
     EXPECT_EQ(0, run([&] {
@@ -211,7 +211,7 @@ TEST_P(RefusedChildren, LeaveNothingBehind)
               }));
     EXPECT_LE(1, refused);
     /* Threads' caches hold a few. */
-    EXPECT_LE(skui_object_outside_depot(SKUI_OBJECT_GROUP_CHILD),
+    EXPECT_LE(skui_object_outside_depot(SKUI_OBJECT_TASK),
               before + 16 * SKUI_MAGAZINE_CAPACITY);
 }
 
