@@ -91,6 +91,21 @@ static inline void skui_coroutine_switch(struct skui_coroutine *from,
     *skua_errno_location() = saved_errno;
 }
 
+/*
+ * As skui_coroutine_switch(), for a loop that resumes one coroutine after the
+ * other (skui_arch_resume()). errno of the loop's own code is not kept.
+ */
+static inline __attribute__((always_inline)) void
+skui_coroutine_resume(struct skui_coroutine *loop, struct skui_coroutine *to)
+{
+#if defined(SKUI_ARCH_RESUMES_INLINE) && !defined(SKUI_ASAN) &&                \
+    !defined(SKUI_TSAN)
+    skui_arch_resume(&loop->context, to->context);
+#else
+    skui_coroutine_switch(loop, to);
+#endif
+}
+
 /* Leave for good. */
 static inline void skui_coroutine_switch_last(struct skui_coroutine *from,
                                               struct skui_coroutine *to)

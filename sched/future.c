@@ -391,6 +391,16 @@ static bool future_claim_to_cancel(skua_future *future)
     return true;
 }
 
+/* Fire the waiters in the word that DONE replaced. */
+static void future_fire(skua_future *future, uintptr_t before)
+{
+    if (SKUI_UNLIKELY((before & SKUI_FUTURE_SCRUB) != 0)) {
+        future_hand_off(future, state_list(before), false);
+    } else if (state_list(before) != NULL) {
+        fire_list(state_list(before), future);
+    }
+}
+
 /* SETTING -> DONE; fires the waiters. */
 static void future_publish(skua_future *future, struct skui_outcome *outcome)
 {
@@ -408,19 +418,37 @@ static void future_publish(skua_future *future, struct skui_outcome *outcome)
     /* FU1 release: the outcome is visible to every reader. FU2 acquire: the
      * waiters' nodes are visible here. */
     before = skui_exchange_acq_rel(&future->state, done);
-    if (SKUI_UNLIKELY((before & SKUI_FUTURE_SCRUB) != 0)) {
-        future_hand_off(future, state_list(before), false);
-    } else if (state_list(before) != NULL) {
-        fire_list(state_list(before), future);
-    }
+    future_fire(future, before);
+}
+
+/*
+ * PENDING -> DONE with status 0 and no value, as an event has it: a future has
+ * that outcome from the start, so nobody needs to own it meanwhile.
+ */
+static bool future_complete_empty(skua_future *future)
+{
+    uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
+
+    do {
+        if ((state & SKUI_FUTURE_PHASE) != SKUI_FUTURE_PENDING) {
+            return false;
+        }
+        /* FU1 release, FU2 acquire: as future_publish(). */
+    } while (
+        !skui_cas_acq_rel(&future->state, &state, (uintptr_t)SKUI_FUTURE_DONE));
+    future_fire(future, state);
+    return true;
 }
 
 bool skui_future_complete(skua_future *future, struct skui_outcome *outcome)
 {
-    bool claimed = outcome->status == SKUA_ECANCELED
-                       ? future_claim_to_cancel(future)
-                       : future_claim(future);
+    bool claimed;
 
+    if (outcome->status == 0 && outcome->value == NULL) {
+        return future_complete_empty(future);
+    }
+    claimed = outcome->status == SKUA_ECANCELED ? future_claim_to_cancel(future)
+                                                : future_claim(future);
     if (!claimed) {
         skua_exception_unref(outcome->exception);
         return false;

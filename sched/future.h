@@ -7,7 +7,8 @@
  * queue needs meanwhile, and for all else a struct skui_waiter:
  *
  *   PENDING  no outcome; anyone may claim it
- *   SETTING  one completer has claimed it and owns status, value, exception
+ *   SETTING  one completer has claimed it and owns status, value, exception;
+ *            passed over by an outcome that has none of them
  *   DONE     those are constant; the upper bits hold the kind of outcome
  *
  * RUNNING  an executor runs its work. SCRUB  one thread has taken the list out

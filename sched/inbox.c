@@ -61,11 +61,3 @@ struct skui_runnable *skui_inbox_pop(struct skui_inbox *inbox)
     inbox->oldest = next;
     return oldest;
 }
-
-bool skui_inbox_is_empty(struct skui_inbox *inbox)
-{
-    /* PK1 (seq_cst): sees every push that came before the park state was
-     * announced. */
-    return inbox->oldest == &inbox->stub &&
-           skui_load_seq_cst(&inbox->newest) == &inbox->stub;
-}

@@ -34,7 +34,13 @@ void skui_inbox_push(struct skui_inbox *inbox, struct skui_runnable *runnable);
 struct skui_runnable *skui_inbox_pop(struct skui_inbox *inbox);
 
 /* Consumer: whether no push has begun that was not popped. */
-bool skui_inbox_is_empty(struct skui_inbox *inbox);
+static inline bool skui_inbox_is_empty(struct skui_inbox *inbox)
+{
+    /* PK1 (seq_cst): sees every push that came before the park state was
+     * announced. */
+    return inbox->oldest == &inbox->stub &&
+           skui_load_seq_cst(&inbox->newest) == &inbox->stub;
+}
 
 SKUI_END_DECLS
 

@@ -306,11 +306,14 @@ static void loop_fire_timers(skua_loop *loop)
     }
 }
 
-static void loop_take_inbox(skua_loop *loop)
+static inline void loop_take_inbox(skua_loop *loop)
 {
     uint32_t id = skui_loop_id(loop);
     struct skui_runnable *runnable;
 
+    if (skui_inbox_is_empty(&loop->inbox)) {
+        return;
+    }
     while ((runnable = skui_inbox_pop(&loop->inbox)) != NULL) {
         if (SKUI_LIKELY(runnable->ticket == id)) {
             skui_ready_push_pinned(&loop->ready, runnable);
@@ -377,13 +380,31 @@ static void loop_wait_and_poll(skua_loop *loop, int64_t deadline_ns)
     (void)skui_loop_unwatch(loop);
 }
 
-static void loop_run_one(skua_loop *loop, struct skui_runnable *runnable)
+/* Inlined into the loop over what is ready: see skui_arch_resume(). */
+static inline __attribute__((always_inline)) void
+loop_run_task(skua_loop *loop, struct skui_task *task)
+{
+    skui_count(&loop->counters.tasks_run, 1);
+    if (SKUI_UNLIKELY(!skui_task_prepare(loop, task))) {
+        return;
+    }
+    if (task->budget != SKUI_TASK_BUDGET) { /* its line may be far away */
+        task->budget = SKUI_TASK_BUDGET;
+    }
+    do {
+        loop->current = task;
+        skui_coroutine_resume(&loop->scheduler, &task->coroutine);
+        loop->current = NULL;
+    } while (skui_task_after_step(loop, task));
+}
+
+static inline __attribute__((always_inline)) void
+loop_run_one(skua_loop *loop, struct skui_runnable *runnable)
 {
     switch ((enum skui_runnable_kind)runnable->kind) {
     case SKUI_RUNNABLE_TASK:
-        skui_count(&loop->counters.tasks_run, 1);
-        skui_task_step(loop,
-                       SKUI_CONTAINER_OF(runnable, struct skui_task, runnable));
+        loop_run_task(loop,
+                      SKUI_CONTAINER_OF(runnable, struct skui_task, runnable));
         break;
     case SKUI_RUNNABLE_HANDLE:
         skui_handle_run(loop, skui_handle_of_runnable(runnable));
@@ -396,19 +417,6 @@ static void loop_run_one(skua_loop *loop, struct skui_runnable *runnable)
     case SKUI_RUNNABLE_STUB:
         break;
     }
-}
-
-/* What runs next: the task that was woken while the loop watched it, when
- * nothing was ready; or the oldest entry below `end`. */
-static struct skui_runnable *loop_next(skua_loop *loop, uint64_t end)
-{
-    struct skui_task *woken = loop->idle.woken;
-
-    if (woken != NULL) {
-        loop->idle.woken = NULL;
-        return &woken->runnable;
-    }
-    return skui_ready_pop(&loop->ready, end);
 }
 
 /* Let the average follow; a slice that was preempted moves it little. */
@@ -424,8 +432,22 @@ static void loop_note_slices(skua_loop *loop, uint64_t ticks, uint64_t runs)
     *average = *average - *average / 4 + slice / 4;
 }
 
+/* What runs next: the task that was woken while the loop watched it, when
+ * nothing was ready; or the oldest entry below `end`. */
+static struct skui_runnable *loop_next(skua_loop *loop, uint64_t end)
+{
+    struct skui_task *woken = loop->idle.woken;
+
+    if (woken != NULL) {
+        loop->idle.woken = NULL;
+        return &woken->runnable;
+    }
+    return skui_ready_pop(&loop->ready, end);
+}
+
 /* Run what is ready now; with siblings, until a poll is due. */
-static void loop_run_batch(skua_loop *loop)
+static inline __attribute__((always_inline)) void
+loop_run_batch(skua_loop *loop)
 {
     uint64_t end = skui_ready_next_ticket(&loop->ready);
     uint64_t start_ticks = loop->now_ticks;
@@ -450,7 +472,9 @@ static void loop_run_batch(skua_loop *loop)
     }
 }
 
-void skui_loop_iterate(skua_loop *loop, int64_t deadline_ns)
+/* Inlined into the driver, which must not return between two tasks either. */
+static inline __attribute__((always_inline)) void
+loop_iterate(skua_loop *loop, int64_t deadline_ns)
 {
     skui_count(&loop->counters.iterations, 1);
     loop_take_inbox(loop); /* queued before the poll: first in order */
@@ -458,6 +482,11 @@ void skui_loop_iterate(skua_loop *loop, int64_t deadline_ns)
     loop_fire_timers(loop);
     loop_take_inbox(loop);
     loop_run_batch(loop);
+}
+
+void skui_loop_iterate(skua_loop *loop, int64_t deadline_ns)
+{
+    loop_iterate(loop, deadline_ns);
 }
 
 /* --- running --- */
@@ -530,7 +559,7 @@ void skui_loop_leave(skua_loop *loop)
 void skui_loop_run(skua_loop *loop)
 {
     do {
-        skui_loop_iterate(loop, SKUA_FOREVER);
+        loop_iterate(loop, SKUA_FOREVER);
         /* relaxed: a flag; its setter wakes the loop */
     } while (!skui_load_relaxed(&loop->stop_requested));
     skui_store_relaxed(&loop->stop_requested, false); /* relaxed: a flag */

@@ -22,8 +22,6 @@
 #include "report.h"
 #include "skua/time.h"
 
-enum { TASK_BUDGET = 128 };
-
 #if !defined(SKUI_ASAN) && !defined(SKUI_TSAN)
 _Static_assert(offsetof(struct skui_task, future) == SKUI_CACHE_LINE,
                "switching, waiting and waking touch one cache line");
@@ -415,44 +413,31 @@ static bool task_park(skua_loop *loop, struct skui_task *task)
     }
 }
 
-void skui_task_step(skua_loop *loop, struct skui_task *task)
+bool skui_task_prepare(skua_loop *loop, struct skui_task *task)
 {
-    if (SKUI_UNLIKELY(task->coroutine.context == NULL) &&
-        !task_start(loop, task)) {
-        return;
-    }
-    if (task->budget != TASK_BUDGET) { /* the line may be another core's */
-        task->budget = TASK_BUDGET;
-    }
-    for (;;) {
-        loop->current = task;
-        skui_coroutine_switch(&loop->scheduler, &task->coroutine);
-        loop->current = NULL;
-        switch ((enum skui_task_request)task->request) {
-        case SKUI_REQUEST_YIELD:
-            skui_loop_queue_here(loop, &task->runnable, task->pinned);
-            return;
-        case SKUI_REQUEST_WAIT:
-            if (task_park(loop, task)) {
-                return;
-            }
-            break;
-        case SKUI_REQUEST_AWAIT:
-            if (task_park_awaiting(loop, task)) {
-                return;
-            }
-            break;
-        case SKUI_REQUEST_DONE: {
-            struct skui_outcome outcome = {task->future.status,
-                                           task->future.value,
-                                           task->future.exception};
+    return task->coroutine.context != NULL || task_start(loop, task);
+}
 
-            task_release_stack(loop, task);
-            task_finish(task, &outcome);
-            return;
-        }
-        }
+bool skui_task_after_step(skua_loop *loop, struct skui_task *task)
+{
+    struct skui_outcome outcome;
+
+    switch ((enum skui_task_request)task->request) {
+    case SKUI_REQUEST_YIELD:
+        skui_loop_queue_here(loop, &task->runnable, task->pinned);
+        return false;
+    case SKUI_REQUEST_WAIT:
+        return !task_park(loop, task);
+    case SKUI_REQUEST_AWAIT:
+        return !task_park_awaiting(loop, task);
+    case SKUI_REQUEST_DONE:
+        break;
     }
+    outcome = (struct skui_outcome){task->future.status, task->future.value,
+                                    task->future.exception};
+    task_release_stack(loop, task);
+    task_finish(task, &outcome);
+    return false;
 }
 
 /* --- waiting --- */

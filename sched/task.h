@@ -64,6 +64,8 @@ enum {
     SKUI_REASON_NOT_PARKED,    /* a request was pending before */
 };
 
+enum { SKUI_TASK_BUDGET = 128 }; /* ready operations in a row */
+
 enum { SKUI_TIMER_OF_TASK, SKUI_TIMER_OF_HANDLE };
 
 /*
@@ -156,7 +158,14 @@ int skui_task_copy_name(struct skui_task *task, char *buffer, size_t bytes);
 int skui_task_cancel(struct skui_task *task);
 
 /* The task itself: take a request that waits. */
-bool skui_task_take_cancel(struct skui_task *task);
+bool skui_task_take_pending_cancel(struct skui_task *task);
+static inline bool skui_task_take_cancel(struct skui_task *task)
+{
+    /* relaxed: a hint; the compare-and-swap decides */
+    return SKUI_UNLIKELY(
+               (skui_load_relaxed(&task->wait_word) & SKUI_WAIT_CANCEL) != 0) &&
+           skui_task_take_pending_cancel(task);
+}
 
 /*
  * The task itself: suspend as skui_task_wait(), but give the raw reason:
@@ -176,8 +185,11 @@ void skui_task_fulfil(struct skui_task *task, int status, void *value);
 /* Wake a task that skui_future_withdraw() gave to the caller. */
 void skui_task_refuse(struct skui_task *task);
 
-/* The loop: run a step of `task`, which it took from a queue. */
-void skui_task_step(skua_loop *loop, struct skui_task *task);
+/* The loop, before a step of a task that it took from a queue: false when that
+ * has ended instead. */
+bool skui_task_prepare(skua_loop *loop, struct skui_task *task);
+/* After the step: do what the task asked for. True: it must go on at once. */
+bool skui_task_after_step(skua_loop *loop, struct skui_task *task);
 
 /* Whether a watched task was woken. */
 bool skui_task_watched_is_awake(skui_claim claim);

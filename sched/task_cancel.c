@@ -15,7 +15,7 @@
 
 #include "task.h"
 
-bool skui_task_take_cancel(struct skui_task *task)
+bool skui_task_take_pending_cancel(struct skui_task *task)
 {
     uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
 

@@ -24,7 +24,7 @@ SKUA_API int *skua_errno_location(void);
  * address always, and asks once for both sides of a suspension. */
 #define TLS_ASK_ANEW() __asm__ __volatile__("" ::: "memory")
 
-static uint32_t fork_generation;
+uint32_t skui_forks;
 static pthread_key_t caches_key;
 static pthread_once_t caches_once = PTHREAD_ONCE_INIT;
 
@@ -79,14 +79,9 @@ SKUI_NOINLINE void skui_object_put(enum skui_object_class which, void *object)
     skui_object_put_to(&tls_caches, which, object);
 }
 
-uint32_t skui_fork_generation(void)
-{
-    return fork_generation;
-}
-
 void skui_tls_after_fork(void)
 {
-    fork_generation++;
+    skui_forks++;
     tls_loop = NULL;
     memset(&tls_frame, 0, sizeof(tls_frame));
 }

@@ -28,7 +28,11 @@ SKUI_NOINLINE void skui_loop_set_self(skua_loop *loop);
 SKUI_NOINLINE struct skui_frame *skui_thread_frame(void);
 
 /* How often this process is a forked child: objects remember theirs. */
-uint32_t skui_fork_generation(void);
+extern uint32_t skui_forks; /* written by the child's one thread only */
+static inline uint32_t skui_fork_generation(void)
+{
+    return skui_forks;
+}
 
 /* In a forked child, before anything else. */
 void skui_tls_after_fork(void);
