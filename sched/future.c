@@ -15,7 +15,9 @@
  *             word costs the same and cannot disagree with it.
  *
  * Who frees a waiter
- *   TASK      fired: the completer wakes the claim. If that wins, the task
+ *   a task    in the list itself: nobody. Who takes it from the list, completer
+ *             or withdrawer, is the only one that can wake it.
+ *   CLAIM     fired: the completer wakes the claim. If that wins, the task
  *             can no longer leave and the completer frees the node. If it loses
  *             (cancel or timeout won), completer and task exchange `life`;
  *             the second of the two frees.
