@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ck_adapter.c - Concurrency Kit's bounded ring behind two calls.
- * Threads     Any thread pushes and pops.
- * Invariants  The ring holds at most its size less one.
- * Ordering    CK1: an item's fields go from who pushed it to who pops it.
- * Progress    push waits for pushes that started earlier; pop is lock-free.
- * Rejected    CK_USE_CC_BUILTINS: its loads and stores stay plain volatile
+ * ck_adapter.c - Concurrency Kit's two-ended list as a bounded queue.
+ * Threads     One at a time pushes and one at a time pops, so say their locks.
+ * Invariants  All cells are made at the start. They are in the list, garbage,
+ *             or the list's head, from which the latest item was popped.
+ * Ordering    CK1: what precedes a push goes to who pops the item. CK2: a push
+ *             and a look, each beside a read-modify-write: one sees the other.
+ * Progress    Wait-free. Neither end touches the other's line, but for a push
+ *             that has used up the cells it knows to be free.
+ * Rejected    ck_ring: see docs/design.md. ck's own locks (ck_fifo_spsc has
+ *             two): they do not yield, and the race detector knows ours.
+ *             CK_USE_CC_BUILTINS: its loads and stores stay plain volatile
  *             accesses, so that the race detector reports more, not less.
  *
  * ck orders memory by inline assembly, which the race detector cannot see.
  * This file is therefore built without -fsanitize=thread, and with SKUI_TSAN
- * it tells the detector what ck_ring promises, item by item.
+ * it tells the detector what ck_fifo promises, cell by cell.
  */
 #include "ck_adapter.h"
 
 #include <errno.h>
 
-#include <ck_ring.h>
+#include <ck_fifo.h>
 
 #include "memory.h"
 
@@ -25,61 +30,127 @@ enum { CAPACITY_MAX = 1 << 20 };
 #ifdef SKUI_TSAN
 void __tsan_acquire(void *address); /* the detector's own names */
 void __tsan_release(void *address);
-#define ITEM_ACQUIRE(item) __tsan_acquire(item)
-#define ITEM_RELEASE(item) __tsan_release(item)
+#define CELL_ACQUIRE(cell) __tsan_acquire(cell)
+#define CELL_RELEASE(cell) __tsan_release(cell)
 #else
-#define ITEM_ACQUIRE(item) ((void)(item))
-#define ITEM_RELEASE(item) ((void)(item))
+#define CELL_ACQUIRE(cell) ((void)(cell))
+#define CELL_RELEASE(cell) ((void)(cell))
 #endif
+
+/* Two a cache line; `entry` holds the item's value. */
+struct fifo_cell {
+    struct ck_fifo_spsc_entry entry;
+    skua_task_fn *fn;
+    void *arg;
+};
+
+struct skui_fifo {
+    struct ck_fifo_spsc ck;
+    SKUI_CACHE_ALIGNED struct fifo_cell cells[];
+};
+
+_Static_assert(SKUI_CACHE_LINE % sizeof(struct fifo_cell) == 0,
+               "no cell crosses a cache line");
+
+static struct fifo_cell *cell_of(struct ck_fifo_spsc_entry *entry)
+{
+    return SKUI_CONTAINER_OF(entry, struct fifo_cell, entry);
+}
 
 int skui_bounded_queue_init(struct skui_bounded_queue *queue, size_t capacity)
 {
-    size_t ring_bytes = (sizeof(struct ck_ring) + SKUI_CACHE_LINE - 1) /
-                        SKUI_CACHE_LINE * SKUI_CACHE_LINE;
-    unsigned size = 2;
-    uintptr_t start;
+    struct skui_fifo *fifo;
+    void *value;
 
     if (capacity == 0 || capacity > CAPACITY_MAX) {
         return -EINVAL;
     }
-    while (size < capacity + 1) {
-        size *= 2;
-    }
-    queue->memory = skui_allocate(SKUI_CACHE_LINE + ring_bytes +
-                                  size * sizeof(struct ck_ring_buffer));
-    if (queue->memory == NULL) {
+    fifo = skui_allocate_aligned(sizeof(*fifo) +
+                                 (capacity + 1) * sizeof(fifo->cells[0]));
+    if (fifo == NULL) {
         return -ENOMEM;
     }
-    start = (uintptr_t)queue->memory % SKUI_CACHE_LINE;
-    queue->ring = (char *)queue->memory + (SKUI_CACHE_LINE - start);
-    queue->slots = (char *)queue->ring + ring_bytes;
-    ck_ring_init(queue->ring, size);
+    /* A cell that was popped is free: make all of them so. */
+    ck_fifo_spsc_init(&fifo->ck, &fifo->cells[0].entry);
+    for (size_t i = 1; i <= capacity; i++) {
+        ck_fifo_spsc_enqueue(&fifo->ck, &fifo->cells[i].entry, NULL);
+    }
+    while (ck_fifo_spsc_dequeue(&fifo->ck, &value)) {
+    }
+    queue->fifo = fifo;
     return 0;
 }
 
 void skui_bounded_queue_fini(struct skui_bounded_queue *queue)
 {
     if (queue != NULL) {
-        skui_release(queue->memory);
-        queue->memory = NULL;
+        skui_release_aligned(queue->fifo);
+        queue->fifo = NULL;
     }
 }
 
-bool skui_bounded_queue_try_push(struct skui_bounded_queue *queue, void *item)
+bool skui_bounded_queue_push(struct skui_bounded_queue *queue,
+                             const struct skui_queue_item *item)
 {
-    /* CK1 release: the item's fields are visible to who pops it. */
-    ITEM_RELEASE(item);
-    return ck_ring_enqueue_mpmc(queue->ring, queue->slots, item);
+    struct ck_fifo_spsc *ck = &queue->fifo->ck;
+    struct ck_fifo_spsc_entry *entry = ck_fifo_spsc_recycle(ck);
+    struct fifo_cell *cell;
+
+    if (entry == NULL) {
+        return false;
+    }
+    cell = cell_of(entry);
+    cell->fn = item->fn;
+    cell->arg = item->arg;
+    /* CK1 release: what came before is visible to who pops the item. */
+    CELL_RELEASE(cell);
+    ck_fifo_spsc_enqueue(ck, entry, item->value);
+    return true;
 }
 
-void *skui_bounded_queue_try_pop(struct skui_bounded_queue *queue)
+bool skui_bounded_queue_pop(struct skui_bounded_queue *queue,
+                            struct skui_queue_item *out_item)
 {
-    void *item = NULL;
+    struct ck_fifo_spsc *ck = &queue->fifo->ck;
+    struct ck_fifo_spsc_entry *next;
+    struct fifo_cell *cell;
+    void *value;
 
-    if (!ck_ring_dequeue_mpmc(queue->ring, queue->slots, &item)) {
-        return NULL;
+    if (!ck_fifo_spsc_dequeue(ck, &value)) {
+        return false;
     }
-    /* CK1 acquire: pairs with skui_bounded_queue_try_push(). */
-    ITEM_ACQUIRE(item);
-    return item;
+    /* It is the head now, and not reused before the next pop. */
+    cell = cell_of(CK_FIFO_SPSC_SPARE(ck));
+    /* CK1 acquire: pairs with skui_bounded_queue_push(). */
+    CELL_ACQUIRE(cell);
+    *out_item = (struct skui_queue_item){value, cell->fn, cell->arg};
+    next = ck_pr_load_ptr(&cell->entry.next);
+    if (next != NULL) {
+        __builtin_prefetch(next->value, 1); /* on its way while this one runs */
+    }
+    return true;
+}
+
+bool skui_bounded_queue_is_empty(const struct skui_bounded_queue *queue)
+{
+    struct ck_fifo_spsc *ck = &queue->fifo->ck;
+    struct ck_fifo_spsc_entry *head;
+
+    /* CK2: after the caller's read-modify-write. */
+    ck_pr_fence_atomic_load();
+    do {
+        head = ck_pr_load_ptr(&ck->head);
+        if (ck_pr_load_ptr(&head->next) != NULL) {
+            return false;
+        }
+        /* A cell that is used anew may have no next either. A head that has
+         * come round since: all that was queued has been popped. */
+        ck_pr_fence_load();
+    } while (ck_pr_load_ptr(&ck->head) != head);
+    return true;
+}
+
+bool skui_bounded_queue_seems_empty(const struct skui_bounded_queue *queue)
+{
+    return ck_fifo_spsc_isempty(&queue->fifo->ck);
 }

@@ -2,38 +2,56 @@
 /*
  * ck_adapter.h - what the library uses of Concurrency Kit.
  *
- *              push  pop  fini
- *   try_push    -     -     x    (any thread)
- *   try_pop     -     -     x    (any thread)
+ *              push  pop  look  fini
+ *   push         x    -    -     x    (any thread, one at a time)
+ *   pop          -    x    -     x    (any thread, one at a time)
+ *   look         -    -    -     x    (is_empty, seems_empty: any thread)
  */
 #ifndef SKUI_CK_ADAPTER_H
 #define SKUI_CK_ADAPTER_H
 
 #include "atomic.h"
+#include "skua/types.h"
 
 SKUI_BEGIN_DECLS
 
-/* A bounded FIFO of pointers for many producers and many consumers. */
-struct skui_bounded_queue { /* all constant once set up */
-    void *memory;           /* owned: ring and slots, unaligned */
-    void *ring;
-    void *slots;
+/* What a queue carries, by value: a call and what goes with it. */
+struct skui_queue_item {
+    void *value; /* fetched ahead: whoever pops it writes there first */
+    skua_task_fn *fn;
+    void *arg;
 };
 
-/*
- * Room for at least `capacity` pointers (1 to 2^20). 0, -EINVAL or -ENOMEM.
- */
+/* A bounded FIFO whose two ends share no lock. */
+struct skui_bounded_queue {
+    struct skui_fifo *fifo; /* owned, constant once set up */
+};
+
+/* Room for `capacity` items (1 to 2^20). 0, -EINVAL or -ENOMEM. */
 int skui_bounded_queue_init(struct skui_bounded_queue *queue, size_t capacity);
 /* The queue's memory; NULL and a queue that was never set up are allowed. */
 void skui_bounded_queue_fini(struct skui_bounded_queue *queue);
 
 /*
- * Append `item`, the address of an object: what precedes the call is visible
- * to whoever pops it (CK1). False when the queue is full.
+ * Append `item`: what precedes the call is visible to who pops it (CK1). False
+ * when the queue is full. Callers exclude each other.
  */
-bool skui_bounded_queue_try_push(struct skui_bounded_queue *queue, void *item);
-/* The oldest item; NULL when the queue is empty. */
-void *skui_bounded_queue_try_pop(struct skui_bounded_queue *queue);
+bool skui_bounded_queue_push(struct skui_bounded_queue *queue,
+                             const struct skui_queue_item *item);
+/*
+ * The oldest item; false when the queue is empty. Callers exclude each other.
+ */
+bool skui_bounded_queue_pop(struct skui_bounded_queue *queue,
+                            struct skui_queue_item *out_item);
+
+/*
+ * Called after a seq_cst read-modify-write. False if the seq_cst
+ * read-modify-write that followed a push came before that, unless the item was
+ * popped (CK2).
+ */
+bool skui_bounded_queue_is_empty(const struct skui_bounded_queue *queue);
+/* A hint. */
+bool skui_bounded_queue_seems_empty(const struct skui_bounded_queue *queue);
 
 SKUI_END_DECLS
 

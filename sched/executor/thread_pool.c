@@ -3,14 +3,16 @@
  * thread_pool.c - an executor of threads in this process.
  * Threads     Any thread submits and shuts down; workers run the work.
  * Invariants  A worker ends when the queue is closed and drained, and nothing
- * is accepted while there is none. So accepted work always finds a worker.
- * Threads are started under the lock, and none after closing. Ordering    TP1,
- * TP2 (thread_pool_idle.c), TP3 the last owner. WQ1 to WQ3: the queue. Progress
- * submit: a push and a look at one word, unless it must wake or start a thread.
+ *             is accepted while there is none. So accepted work always finds a
+ *             worker. Threads are started under the lock, none after closing.
+ * Ordering    TP1, TP2 (thread_pool_idle.c), TP3 the last owner. CK1, CK2,
+ *             WQ1, WQ2: the queue.
+ * Progress    submit: a push and a look at one word, unless it must wake or
+ *             start a thread.
  * Rejected    Ending idle threads after a while: they cost a stack, and
- * starting one costs the submitter 30 us. Workers that take several jobs at
- *             once: what they hold no other thread reaches, and a job may wait
- *             for one that came after it.
+ *             starting one costs the submitter 30 us. Workers that take several
+ *             jobs at once: what they hold no other thread reaches, and a job
+ *             may wait for one that came after it.
  *
  * Who counts as idle. A worker that finds the queue empty is idle before it
  * completes a plain future, so that who awaits that and submits anew finds it.
@@ -125,7 +127,7 @@ static void pool_run(struct skui_thread_pool *pool, struct skui_pool_hand *hand,
 /* Let current, pending and later work fail. */
 static void pool_break(struct skui_thread_pool *pool)
 {
-    /* TP1 acq_rel: whoever takes work after this sees it, and, by WQ3, whoever
+    /* TP1 acq_rel: whoever takes work after this sees it, and, by WQ1, whoever
      * is refused. */
     (void)skui_fetch_or_acq_rel(&pool->state, SKUI_STATE_BROKEN);
     skui_work_queue_close(&pool->queue);

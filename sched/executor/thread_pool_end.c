@@ -3,11 +3,12 @@
  * thread_pool_end.c - how a thread pool ends.
  * Threads     Any thread; several may shut down and wait at once.
  * Invariants  No thread is started once the queue is closed, so the number
- * alive only falls. The last thread to leave tells all who wait. Ordering WQ3:
- * closing (work_queue.c). The pool's lock guards the rest. Progress    A task
- * waits without blocking its loop, a plain thread blocks; joining comes after
- * the threads have left and is short. Rejected    Joining at once: it would
- * block the loop of a task, and a job that waits for that loop would never end.
+ *             alive only falls. The last thread to leave tells all who wait.
+ * Ordering    WQ1: closing (work_queue.c). The pool's lock guards the rest.
+ * Progress    A task waits without blocking its loop, a plain thread blocks;
+ *             joining comes after the threads have left and is short.
+ * Rejected    Joining at once: it would block the loop of a task, and a job
+ *             that waits for that loop would never end.
  */
 #include "thread_pool.h"
 

@@ -12,8 +12,8 @@
  * Rejected    Queued work counted in the same word: four read-modify-writes a
  *             job, by both sides, on one line (a third of a job's cost). A wake
  *             for each job while a worker sleeps: two to three times the cost
- * of short jobs, since on few cores the woken thread takes the core of the one
- * that was about to run the job.
+ *             of short jobs, since on few cores the woken thread takes the core
+ *             of the one that was about to run the job.
  *
  * No work is left while workers wait (TP1)
  *   submitter  push / look at `state`: is an idle worker awake? If not, wake
@@ -21,9 +21,9 @@
  *   worker     change `state` (it sleeps; it is busy; it watches no more) /
  *              look at the queue: if there is work, take it, or, being busy,
  *              rouse another
- * All four steps are seq_cst, so one sees the other. So who finds an idle
- * worker awake may leave the work to it: before that one stops looking it looks
- * again.
+ * All four steps are seq_cst (CK2 for the ring), so one sees the other. So who
+ * finds an idle worker awake may leave the work to it: before that one stops
+ * looking it looks again.
  *
  * Sleep and wake (TP2)
  *   worker     read `rouse` / announce sleep, look at the queue / sleep while

@@ -12,6 +12,7 @@
 #define SKUI_EXECUTOR_WORK_QUEUE_H
 
 #include "../atomic.h"
+#include "../ck_adapter.h"
 #include "../spinlock.h"
 #include "skua/types.h"
 
@@ -24,24 +25,24 @@ struct skui_work {
     skua_future *future; /* a reference: the queue's from push to pop */
 };
 
-struct skui_work_cell;
 struct skui_work_listed;
 
+/* Lines: what all read and few write; what pushers, what poppers write. */
 struct skui_work_queue {
-    struct skui_work_cell *cells; /* constant, as the next */
-    uint64_t mask;
-    _Atomic(size_t) listed; /* WQ1; written under lock */
-    char pad_tail[SKUI_CACHE_LINE];
-    _Atomic(uint64_t) tail;    /* WQ3: twice the next position, plus closed */
-    struct skui_spinlock lock; /* of the list */
-    struct skui_work_listed *first; /* guarded by lock */
-    struct skui_work_listed **last; /* guarded by lock */
-    char pad_head[SKUI_CACHE_LINE];
-    _Atomic(uint64_t) head; /* relaxed: a claim; the cells order */
+    struct skui_bounded_queue ring; /* pushed and popped under the two locks */
+    _Atomic(size_t) listed;         /* WQ2; written under push_lock */
+    char pad_push[SKUI_CACHE_LINE];
+    struct skui_spinlock push_lock;
+    _Atomic(uint64_t) pushed;       /* WQ1: twice the count, plus closed */
+    struct skui_work_listed *first; /* guarded by push_lock, as the next */
+    struct skui_work_listed **last;
+    char pad_pop[SKUI_CACHE_LINE];
+    struct skui_spinlock pop_lock;
+    _Atomic(uint64_t) popped; /* relaxed: a count; written under pop_lock */
     char pad_after[SKUI_CACHE_LINE];
 };
 
-/* 0, -EINVAL or -ENOMEM. The ring has at least `ring_capacity` cells. */
+/* 0, -EINVAL or -ENOMEM. The ring has `ring_capacity` cells. */
 int skui_work_queue_init(struct skui_work_queue *queue, size_t ring_capacity);
 /* Only an empty queue: work that is left is forgotten. */
 void skui_work_queue_fini(struct skui_work_queue *queue);
@@ -50,15 +51,16 @@ void skui_work_queue_fini(struct skui_work_queue *queue);
 int skui_work_queue_push(struct skui_work_queue *queue,
                          const struct skui_work *work);
 /*
- * The oldest work. False when there is none, and while another thread is about
- * to push or pop: who knows that there is some tries again.
+ * The oldest work. False when there is none, and while another thread moves it
+ * from the list to the ring: who knows that there is some tries again.
  */
 bool skui_work_queue_pop(struct skui_work_queue *queue,
                          struct skui_work *out_work);
 
 /*
- * Whether a pop is worth a try, in the one order of all seq_cst operations
- * (TP1): true if the push of the oldest work came before.
+ * Whether a pop is worth a try. Called after a seq_cst read-modify-write, and
+ * in the one order of these (TP1): true if a push came before, unless its work
+ * was popped.
  */
 bool skui_work_queue_has_work(struct skui_work_queue *queue);
 /* As has_work(), but a hint. */
@@ -72,7 +74,7 @@ bool skui_work_queue_is_drained(struct skui_work_queue *queue);
 
 /* How much is queued, about. */
 size_t skui_work_queue_count(struct skui_work_queue *queue);
-/* How much was pushed or popped by way of the ring so far: figures. */
+/* How much was pushed or popped so far: figures. */
 uint64_t skui_work_queue_pushed(struct skui_work_queue *queue);
 uint64_t skui_work_queue_popped(struct skui_work_queue *queue);
 

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -27,23 +28,46 @@ TEST(BoundedQueueInit, RefusesAbsurdCapacities)
     skui_bounded_queue_fini(nullptr);
 }
 
+bool push(struct skui_bounded_queue *queue, item *value)
+{
+    const struct skui_queue_item pushed = {value, nullptr, value};
+
+    return skui_bounded_queue_push(queue, &pushed);
+}
+
+/* Null when the queue is empty. */
+item *pop(struct skui_bounded_queue *queue)
+{
+    struct skui_queue_item popped = {};
+
+    if (!skui_bounded_queue_pop(queue, &popped)) {
+        return nullptr;
+    }
+    EXPECT_EQ(popped.value, popped.arg);
+    return static_cast<item *>(popped.value);
+}
+
 TEST(BoundedQueuePush, KeepsOrderAndEndsWhenFull)
 {
+    constexpr int kCapacity = 5;
     struct skui_bounded_queue queue = {};
-    item items[64] = {};
-    int pushed = 0;
+    item items[kCapacity + 1] = {};
 
-    ASSERT_EQ(skui_bounded_queue_init(&queue, 4), 0);
-    EXPECT_EQ(skui_bounded_queue_try_pop(&queue), nullptr);
-    while (pushed < 64 && skui_bounded_queue_try_push(&queue, &items[pushed])) {
-        pushed++;
+    ASSERT_EQ(skui_bounded_queue_init(&queue, kCapacity), 0);
+    for (int round = 0; round < 3; round++) {
+        EXPECT_EQ(pop(&queue), nullptr);
+        EXPECT_TRUE(skui_bounded_queue_is_empty(&queue));
+        EXPECT_TRUE(skui_bounded_queue_seems_empty(&queue));
+        for (int i = 0; i < kCapacity; i++) {
+            EXPECT_TRUE(push(&queue, &items[i]));
+            EXPECT_FALSE(skui_bounded_queue_is_empty(&queue));
+            EXPECT_FALSE(skui_bounded_queue_seems_empty(&queue));
+        }
+        EXPECT_FALSE(push(&queue, &items[kCapacity]));
+        for (int i = 0; i < kCapacity; i++) {
+            EXPECT_EQ(pop(&queue), &items[i]);
+        }
     }
-    EXPECT_GE(pushed, 4);
-    EXPECT_LT(pushed, 64);
-    for (int i = 0; i < pushed; i++) {
-        EXPECT_EQ(skui_bounded_queue_try_pop(&queue), &items[i]);
-    }
-    EXPECT_EQ(skui_bounded_queue_try_pop(&queue), nullptr);
     skui_bounded_queue_fini(&queue);
 }
 
@@ -55,15 +79,17 @@ TEST(BoundedQueueStress, LosesNothingAndKeepsEachProducersOrder)
     std::vector<std::vector<item>> items(kProducers, std::vector<item>(kItems));
     std::atomic<int> left{kProducers * kItems};
     std::vector<std::thread> threads;
+    std::mutex pushing;
+    std::mutex popping;
 
     ASSERT_EQ(skui_bounded_queue_init(&queue, 100), 0);
     for (int p = 0; p < kProducers; p++) {
         threads.emplace_back([&, p] {
-            for (int i = 0; i < kItems; i++) {
+            for (int i = 0; i < kItems;) {
+                const std::lock_guard<std::mutex> lock(pushing);
+
                 items[p][i] = {p, i};
-                while (!skui_bounded_queue_try_push(&queue, &items[p][i])) {
-                    std::this_thread::yield();
-                }
+                i += push(&queue, &items[p][i]) ? 1 : 0;
             }
         });
     }
@@ -72,9 +98,13 @@ TEST(BoundedQueueStress, LosesNothingAndKeepsEachProducersOrder)
             int latest[kProducers] = {-1, -1};
 
             while (left.load() > 0) {
-                auto *got =
-                    static_cast<item *>(skui_bounded_queue_try_pop(&queue));
+                item *got = nullptr;
 
+                if (!skui_bounded_queue_seems_empty(&queue)) {
+                    const std::lock_guard<std::mutex> lock(popping);
+
+                    got = pop(&queue);
+                }
                 if (got == nullptr) {
                     std::this_thread::yield();
                     continue;
@@ -88,7 +118,52 @@ TEST(BoundedQueueStress, LosesNothingAndKeepsEachProducersOrder)
     for (auto &thread : threads) {
         thread.join();
     }
-    EXPECT_EQ(skui_bounded_queue_try_pop(&queue), nullptr);
+    EXPECT_TRUE(skui_bounded_queue_is_empty(&queue));
+    skui_bounded_queue_fini(&queue);
+}
+
+/* Of a push and a look, each beside an exchange, one sees the other (CK2). */
+TEST(BoundedQueueStress, APushOrALookSeesTheOther)
+{
+    constexpr int kRounds = 20000;
+    struct skui_bounded_queue queue = {};
+    std::atomic<int> pushes{0};
+    std::atomic<int> looks{0};
+    std::atomic<int> gate{0};
+    item thing = {};
+    int missed = 0;
+
+    ASSERT_EQ(skui_bounded_queue_init(&queue, 1), 0);
+    std::vector<int> looks_seen(kRounds + 1);
+    std::thread pusher([&] {
+        for (int round = 1; round <= kRounds; round++) {
+            while (gate.load() < round) {
+                std::this_thread::yield();
+            }
+            ASSERT_TRUE(push(&queue, &thing));
+            pushes.exchange(round);
+            looks_seen[round] = looks.load();
+            gate.fetch_add(kRounds); /* done */
+            while (gate.load() > kRounds) {
+                std::this_thread::yield();
+            }
+        }
+    });
+    for (int round = 1; round <= kRounds; round++) {
+        bool empty;
+
+        gate.store(round);
+        looks.exchange(round);
+        empty = skui_bounded_queue_is_empty(&queue);
+        while (gate.load() <= kRounds) {
+            std::this_thread::yield();
+        }
+        missed += empty && looks_seen[round] != round ? 1 : 0;
+        EXPECT_EQ(pop(&queue), &thing);
+        gate.store(0);
+    }
+    pusher.join();
+    EXPECT_EQ(missed, 0);
     skui_bounded_queue_fini(&queue);
 }
 
