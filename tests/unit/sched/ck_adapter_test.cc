@@ -122,14 +122,24 @@ TEST(BoundedQueueStress, LosesNothingAndKeepsEachProducersOrder)
     skui_bounded_queue_fini(&queue);
 }
 
+/* Spin, and give way to a thread without a core of its own. */
+void await(int turn)
+{
+    if (turn % 256 == 0) {
+        std::this_thread::yield();
+    } else {
+        skui_cpu_relax();
+    }
+}
+
 /* Of a push and a look, each beside an exchange, one sees the other (CK2). */
 TEST(BoundedQueueStress, APushOrALookSeesTheOther)
 {
     constexpr int kRounds = 20000;
     struct skui_bounded_queue queue = {};
-    std::atomic<int> pushes{0};
-    std::atomic<int> looks{0};
-    std::atomic<int> gate{0};
+    alignas(SKUI_CACHE_LINE) std::atomic<int> pushes{0};
+    alignas(SKUI_CACHE_LINE) std::atomic<int> looks{0};
+    alignas(SKUI_CACHE_LINE) std::atomic<int> gate{0};
     item thing = {};
     int missed = 0;
 
@@ -137,15 +147,15 @@ TEST(BoundedQueueStress, APushOrALookSeesTheOther)
     std::vector<int> looks_seen(kRounds + 1);
     std::thread pusher([&] {
         for (int round = 1; round <= kRounds; round++) {
-            while (gate.load() < round) {
-                std::this_thread::yield();
+            for (int i = 1; gate.load() < round; i++) {
+                await(i);
             }
             ASSERT_TRUE(push(&queue, &thing));
             pushes.exchange(round);
             looks_seen[round] = looks.load();
             gate.fetch_add(kRounds); /* done */
-            while (gate.load() > kRounds) {
-                std::this_thread::yield();
+            for (int i = 1; gate.load() > kRounds; i++) {
+                await(i);
             }
         }
     });
@@ -153,10 +163,13 @@ TEST(BoundedQueueStress, APushOrALookSeesTheOther)
         bool empty;
 
         gate.store(round);
+        for (int i = 0; i < round % 256; i++) {
+            skui_cpu_relax(); /* until the pusher is there, about */
+        }
         looks.exchange(round);
         empty = skui_bounded_queue_is_empty(&queue);
-        while (gate.load() <= kRounds) {
-            std::this_thread::yield();
+        for (int i = 1; gate.load() <= kRounds; i++) {
+            await(i);
         }
         missed += empty && looks_seen[round] != round ? 1 : 0;
         EXPECT_EQ(pop(&queue), &thing);
