@@ -195,7 +195,13 @@ void skui_future_read(skua_future *future, struct skui_outcome *out);
 skua_loop *skui_future_home(const skua_future *future);
 
 /* 0, or SKUA_EFORKED for a future of the parent process. */
-int skui_future_check(const skua_future *future);
+int skui_future_check_process(const skua_future *future);
+static inline int skui_future_check(const skua_future *future)
+{
+    return SKUI_LIKELY(skui_fork_generation() == 0)
+               ? 0 /* no parent to have come from */
+               : skui_future_check_process(future);
+}
 
 /* Await in a task or a thread; see skua_await_until(). On 0 *out is as
  * skui_future_read() gives it. */

@@ -10,7 +10,7 @@
 #include "loop.h"
 #include "task.h"
 
-int skui_future_check(const skua_future *future)
+int skui_future_check_process(const skua_future *future)
 {
     const skua_loop *loop = future->loop;
 

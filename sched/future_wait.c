@@ -71,14 +71,16 @@ static int future_wait_thread(skua_future *future, int64_t deadline_ns)
 /* --- waiting in a task --- */
 
 /* Without a deadline: the task itself is the waiter. */
-static int future_wait_task(struct skui_task *task, skua_future *future)
+static int future_wait_task(skua_loop *loop, struct skui_task *task,
+                            skua_future *future)
 {
-    int reason = skui_task_await(task, future);
+    int reason = skui_task_await(loop, task, future);
 
     if (reason == SKUI_REASON_NOT_PARKED) {
         /* A request that came before goes to what is awaited now (asyncio). */
-        reason = skua_future_cancel(future) == 1 ? skui_task_await(task, future)
-                                                 : SKUA_ECANCELED;
+        reason = skua_future_cancel(future) == 1
+                     ? skui_task_await(skui_loop_self(), task, future)
+                     : SKUA_ECANCELED;
     }
     return reason == SKUI_REASON_NOT_PARKED ? SKUA_ECANCELED : reason;
 }
@@ -133,16 +135,17 @@ static int future_wait_task_until(struct skui_task *task, skua_future *future,
 }
 
 /* 0 when the future is done; or it has delivered. */
-static int future_suspend(struct skui_task *task, skua_future *future,
+static int future_suspend(skua_loop *loop, skua_future *future,
                           int64_t deadline_ns)
 {
+    struct skui_task *task = loop->current;
     int reason;
 
     if (future == &task->future) {
         return -EDEADLK;
     }
     reason = deadline_ns == SKUA_FOREVER
-                 ? future_wait_task(task, future)
+                 ? future_wait_task(loop, task, future)
                  : future_wait_task_until(task, future, deadline_ns);
     return skui_task_take_cancel(task) ? SKUA_ECANCELED : reason;
 }
@@ -150,13 +153,16 @@ static int future_suspend(struct skui_task *task, skua_future *future,
 int skui_future_wait(skua_future *future, int64_t deadline_ns,
                      struct skui_outcome *out)
 {
-    struct skui_task *task = skui_task_self();
+    skua_loop *loop;
+    struct skui_task *task = NULL;
     int status = 0;
 
     if (!skui_future_is_done(future)) {
+        loop = skui_loop_self();
+        task = loop == NULL ? NULL : loop->current;
         if (task != NULL) {
-            status = future_suspend(task, future, deadline_ns);
-        } else if (skui_loop_self() != NULL) {
+            status = future_suspend(loop, future, deadline_ns);
+        } else if (loop != NULL) {
             status = -EDEADLK; /* a callback: it would block its own loop */
         } else {
             status = future_wait_thread(future, deadline_ns);

@@ -443,13 +443,13 @@ bool skui_task_after_step(skua_loop *loop, struct skui_task *task)
 /* --- waiting --- */
 
 /* Switch to the loop; returns the reason of the wake. */
-static int task_switch_out(struct skui_task *task,
+static int task_switch_out(skua_loop *loop, struct skui_task *task,
                            enum skui_task_request request)
 {
     uint64_t word;
 
     task->request = (uint8_t)request;
-    skui_coroutine_switch(&task->coroutine, &skui_loop_self()->scheduler);
+    skui_coroutine_switch(&task->coroutine, &loop->scheduler);
     /* WW1 acquire: a canceller that HELD it has let go of `awaiting`. */
     word = skui_load_acquire(&task->wait_word);
     while (SKUI_UNLIKELY((word & SKUI_WAIT_HELD) != 0)) {
@@ -467,19 +467,20 @@ int skui_task_suspend(struct skui_task *task, skui_publish_fn *publish,
     task->publish = publish;
     task->publish_arg = arg;
     task->deadline_ns = deadline_ns;
-    reason = task_switch_out(task, SKUI_REQUEST_WAIT);
+    reason = task_switch_out(skui_loop_self(), task, SKUI_REQUEST_WAIT);
     if (deadline_ns != SKUA_FOREVER && reason != -ETIMEDOUT) {
         (void)skui_timers_cancel(&task->timer_loop->timers, &task->timer);
     }
     return reason;
 }
 
-int skui_task_await(struct skui_task *task, skua_future *future)
+int skui_task_await(skua_loop *loop, struct skui_task *task,
+                    skua_future *future)
 {
     int reason;
 
     task->awaiting = future;
-    reason = task_switch_out(task, SKUI_REQUEST_AWAIT);
+    reason = task_switch_out(loop, task, SKUI_REQUEST_AWAIT);
     task->awaiting = NULL;
     return reason;
 }
@@ -572,7 +573,8 @@ int skui_task_spend_budget(void)
 
 int skua_yield(void)
 {
-    struct skui_task *task = skui_task_self();
+    skua_loop *loop = skui_loop_self();
+    struct skui_task *task = loop == NULL ? NULL : loop->current;
 
     if (task == NULL) {
         return SKUA_ENOLOOP;
@@ -581,7 +583,7 @@ int skua_yield(void)
         return SKUA_ECANCELED;
     }
     task->request = SKUI_REQUEST_YIELD;
-    skui_coroutine_switch(&task->coroutine, &skui_loop_self()->scheduler);
+    skui_coroutine_switch(&task->coroutine, &loop->scheduler);
     return skui_task_take_cancel(task) ? SKUA_ECANCELED : 0;
 }
 

@@ -176,10 +176,12 @@ int skui_task_suspend(struct skui_task *task, skui_publish_fn *publish,
                       void *arg, int64_t deadline_ns);
 
 /*
- * The task itself: suspend until `future` is done, which alone wakes it. 0, a
- * SKUI_REASON_..., or SKUA_ECANCELED when skui_task_refuse() woke it.
+ * The task itself, on the loop that runs it: suspend until `future` is done,
+ * which alone wakes it. 0, a SKUI_REASON_..., or SKUA_ECANCELED when
+ * skui_task_refuse() woke it.
  */
-int skui_task_await(struct skui_task *task, skua_future *future);
+int skui_task_await(skua_loop *loop, struct skui_task *task,
+                    skua_future *future);
 /* The completer: what `task` awaits is done; it was taken from the list. */
 void skui_task_fulfil(struct skui_task *task, int status, void *value);
 /* Wake a task that skui_future_withdraw() gave to the caller. */
