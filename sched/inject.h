@@ -11,21 +11,30 @@
 
 SKUI_BEGIN_DECLS
 
+/* What comes together leaves together, in blocks of so many at most. */
+#ifndef SKUI_INJECT_BLOCK_CAPACITY
+#define SKUI_INJECT_BLOCK_CAPACITY 64
+#endif
+
 struct skui_inject {
     struct skui_spinlock lock;
-    struct skui_runnable *first; /* guarded by lock */
-    struct skui_runnable *last;  /* guarded by lock */
-    _Atomic(size_t) count;       /* PK4; written under lock */
+    struct skui_runnable *first; /* of the oldest block; guarded by lock */
+    struct skui_runnable *last;  /* of the newest block; guarded by lock */
+    _Atomic(size_t) count;       /* PK4; grows under lock */
 };
 
-/* A chain of `count` runnables linked through `next`. */
-void skui_inject_push(struct skui_inject *queue, struct skui_runnable *first,
-                      struct skui_runnable *last, size_t count);
+/* Append `count` runnables, at least one, in their order. */
+void skui_inject_push(struct skui_inject *queue,
+                      struct skui_runnable *const *runnables, size_t count);
 
-/* Up to `most` of the oldest as a chain; returns how many. */
-size_t skui_inject_pop(struct skui_inject *queue, size_t most,
-                       struct skui_runnable **out_first);
+/*
+ * Take the oldest block, or as many of the oldest that came alone as follow one
+ * another, up to SKUI_INJECT_BLOCK_CAPACITY, for which `out` has room. Returns
+ * how many.
+ */
+size_t skui_inject_pop(struct skui_inject *queue, struct skui_runnable **out);
 
+/* May still count what is being taken. */
 size_t skui_inject_count(struct skui_inject *queue);
 
 SKUI_END_DECLS

@@ -23,6 +23,7 @@
 
 enum {
     RUNS_PER_POLL = 61,
+    POLLS_PER_TURN = 8, /* each is 61 runs, a block of overflow is 64 */
     POLL_INTERVAL_NS = 50000,
     SPIN_NS = 50000,
     WAKE_NS = 30000,  /* what waking a sleeping core costs */
@@ -90,6 +91,7 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     loop->current = NULL;
     loop->current_handle = NULL;
     loop->in_batch = false;
+    loop->turn = 0;
     loop->cancelling = NULL;
     loop->runs_since_poll = 0;
     loop->poll_due_ticks = 0;
@@ -199,13 +201,12 @@ void skui_loop_post_from_signal(skua_loop *loop, struct skui_runnable *runnable)
 
 static void loop_spill(skua_loop *loop, skua_runner *runner)
 {
-    struct skui_runnable *first = NULL;
-    struct skui_runnable *last = NULL;
-    size_t count = skui_ready_spill(&loop->ready, &first, &last);
+    struct skui_runnable *spilled[SKUI_READY_SPILL_CAPACITY];
+    size_t count = skui_ready_spill(&loop->ready, spilled);
 
     if (count > 0) {
         skui_count(&loop->counters.spilled, count);
-        skui_inject_push(&runner->inject, first, last, count);
+        skui_inject_push(&runner->inject, spilled, count);
         skui_runner_notify(runner, loop, skui_inject_count(&runner->inject));
     }
 }
@@ -253,7 +254,7 @@ static void loop_inject_task(skua_loop *home, struct skui_runnable *runnable)
     /* PK6 (seq_cst): NULL: nobody will look at its queue any more. */
     runner = skui_load_seq_cst(&home->inject_runner);
     if (runner != NULL) {
-        skui_inject_push(&runner->inject, runnable, runnable, 1);
+        skui_inject_push(&runner->inject, &runnable, 1);
         skui_runner_notify(runner, NULL, 1);
     }
     /* PK6 release: the runner may be freed. */
@@ -333,15 +334,42 @@ static bool loop_poll_is_due(skua_loop *loop)
            (int64_t)(loop->now_ticks - loop->poll_due_ticks) >= 0;
 }
 
-/* Tasks that wait in the inject queue take their turn with those here. */
+_Static_assert(SKUI_INJECT_BLOCK_CAPACITY <= SKUI_READY_SPILL_CAPACITY,
+               "a spill makes room for a block");
+
+bool skui_loop_take_injected(skua_loop *loop)
+{
+    struct skui_runnable *taken[SKUI_INJECT_BLOCK_CAPACITY];
+    skua_runner *runner = loop->runner;
+    size_t count;
+
+    if (skui_ready_room(&loop->ready) < SKUI_INJECT_BLOCK_CAPACITY) {
+        if (skui_inject_count(&runner->inject) == 0) {
+            return false;
+        }
+        loop_spill(loop, runner);
+    }
+    count = skui_inject_pop(&runner->inject, taken);
+    if (count > 0) {
+        skui_ready_push_all(&loop->ready, taken, count);
+    }
+    return count > 0;
+}
+
+/* Tasks that wait in the inject queue take their turn with those here: few at
+ * each poll, of a backlog a block now and then. */
 static void loop_take_injected_in_turn(skua_loop *loop)
 {
-    struct skui_runnable *runnable;
+    size_t count;
 
-    if (skui_loop_has_siblings(loop) &&
-        skui_inject_pop(&loop->runner->inject, 1, &runnable) > 0 &&
-        !skui_ready_push_stealable(&loop->ready, runnable)) {
-        skui_inject_push(&loop->runner->inject, runnable, runnable, 1);
+    if (!skui_loop_has_siblings(loop)) {
+        return;
+    }
+    count = skui_inject_count(&loop->runner->inject);
+    if (count > 0 && (++loop->turn >= POLLS_PER_TURN ||
+                      count < SKUI_INJECT_BLOCK_CAPACITY)) {
+        loop->turn = 0;
+        (void)skui_loop_take_injected(loop);
     }
 }
 

@@ -97,6 +97,7 @@ struct skua_loop {
     struct skui_task *current;
     skua_handle *current_handle;
     bool in_batch; /* runs what was ready */
+    uint8_t turn;  /* polls since it took of a backlog in the inject queue */
     uint32_t runs_since_poll;
     uint64_t poll_due_ticks; /* siblings: when to poll at the latest */
     bool polled;             /* in this iteration */
@@ -186,6 +187,9 @@ void skui_loop_queue_task(skua_loop *home, struct skui_runnable *runnable,
 /* The loop itself: queue a task that just ran here. */
 void skui_loop_queue_here(skua_loop *loop, struct skui_runnable *runnable,
                           bool pinned);
+
+/* The loop itself: queue a block of the runner's inject queue here. */
+bool skui_loop_take_injected(skua_loop *loop);
 
 /* Make the loop look at its queues, whatever it does. Any thread. */
 void skui_loop_wake(skua_loop *loop);

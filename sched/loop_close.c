@@ -126,11 +126,14 @@ static void closing_drop(struct closing *closing,
 static void closing_drain_injected(struct closing *closing)
 {
     skua_runner *runner = closing->loops[0]->runner;
-    struct skui_runnable *runnable;
+    struct skui_runnable *taken[SKUI_INJECT_BLOCK_CAPACITY];
+    size_t count;
 
     while (runner != NULL &&
-           skui_inject_pop(&runner->inject, 1, &runnable) > 0) {
-        closing_drop(closing, runnable);
+           (count = skui_inject_pop(&runner->inject, taken)) > 0) {
+        for (size_t i = 0; i < count; i++) {
+            closing_drop(closing, taken[i]);
+        }
     }
 }
 

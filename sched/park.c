@@ -43,10 +43,9 @@
 #include "tls.h"
 
 enum {
-    OWN_ROUNDS = 64,   /* before a spinner counts as searching */
-    SPIN_ROUNDS = 32,  /* between looks at reactor and timers */
-    SINGLE_NS = 20000, /* how long one task is left to its owner */
-    INJECT_BATCH = 32,
+    OWN_ROUNDS = 64,          /* before a spinner counts as searching */
+    SPIN_ROUNDS = 32,         /* between looks at reactor and timers */
+    SINGLE_NS = 20000,        /* how long one task is left to its owner */
     GAP_LIMIT = 16,           /* idle gaps count as at most this x spin */
     OFFER_ROUNDS = 4,         /* between offers of the core to others */
     TAKEN_NS = 20000,         /* an offer that lasts this long was taken ... */
@@ -63,23 +62,6 @@ static bool loop_is_stopping(skua_loop *loop)
 }
 
 /* --- finding work --- */
-
-static bool take_injected(skua_loop *loop, skua_runner *runner)
-{
-    struct skui_runnable *next = NULL;
-    size_t count = skui_inject_pop(&runner->inject, INJECT_BATCH, &next);
-
-    for (size_t i = 0; i < count; i++) {
-        struct skui_runnable *runnable = next;
-
-        /* relaxed: the chain is ours */
-        next = skui_load_relaxed(&runnable->next);
-        if (!skui_ready_push_stealable(&loop->ready, runnable)) {
-            skui_inject_push(&runner->inject, runnable, runnable, 1);
-        }
-    }
-    return count > 0;
-}
 
 /* Whether a victim's only task has waited long enough to be taken. */
 static bool single_is_stuck(struct skui_idle *idle, const skua_loop *victim,
@@ -121,7 +103,7 @@ static bool find_work(skua_loop *loop)
     if (runner == NULL || runner->count < 2) {
         return false;
     }
-    if (take_injected(loop, runner)) {
+    if (skui_loop_take_injected(loop)) {
         return true;
     }
     if (!runner->stealing) {

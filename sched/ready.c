@@ -134,42 +134,45 @@ bool skui_ready_is_empty(struct skui_ready *queue)
            skui_ready_stealable_count(queue) == 0;
 }
 
-size_t skui_ready_spill(struct skui_ready *queue,
-                        struct skui_runnable **out_first,
-                        struct skui_runnable **out_last)
+size_t skui_ready_spill(struct skui_ready *queue, struct skui_runnable **out)
 {
-    struct skui_runnable *taken[SKUI_READY_RING_CAPACITY];
-    uint32_t count = ready_claim(queue, SKUI_READY_RING_CAPACITY, true, taken);
+    return ready_claim(queue, SKUI_READY_SPILL_CAPACITY, true, out);
+}
 
-    for (uint32_t i = 0; i + 1 < count; i++) {
-        /* relaxed: the queue that takes the chain publishes it */
-        skui_store_relaxed(&taken[i]->next, taken[i + 1]);
+size_t skui_ready_room(struct skui_ready *queue)
+{
+    uint32_t tail = skui_load_relaxed(&queue->tail); /* relaxed: owner's */
+    /* RQ2 acquire: the claimer has copied the slots it freed. */
+    uint32_t head = skui_load_acquire(&queue->head);
+
+    return SKUI_READY_RING_CAPACITY - (tail - head);
+}
+
+void skui_ready_push_all(struct skui_ready *queue,
+                         struct skui_runnable *const *runnables, size_t count)
+{
+    uint32_t tail = skui_load_relaxed(&queue->tail); /* relaxed: owner's */
+
+    for (size_t i = 0; i < count; i++) {
+        runnables[i]->ticket = queue->next_ticket++;
+        /* relaxed: published by tail */
+        skui_store_relaxed(&queue->ring[ready_slot(tail++)], runnables[i]);
     }
-    if (count > 0) {
-        skui_store_relaxed(&taken[count - 1]->next, NULL); /* relaxed: same */
-        *out_first = taken[0];
-        *out_last = taken[count - 1];
-    }
-    return count;
+    /* RQ1 release and PK3 (seq_cst): as in push, once for all. */
+    skui_store_seq_cst(&queue->tail, tail);
 }
 
 size_t skui_ready_steal(struct skui_ready *victim, struct skui_ready *thief)
 {
-    struct skui_runnable *taken[SKUI_READY_RING_CAPACITY];
-    uint32_t tail = skui_load_relaxed(&thief->tail); /* relaxed: owner's */
-    /* RQ2 acquire: the claimer has copied the slots it freed. */
-    uint32_t head = skui_load_acquire(&thief->head);
-    uint32_t room = SKUI_READY_RING_CAPACITY - (tail - head);
-    uint32_t count = ready_claim(victim, room, true, taken);
+    struct skui_runnable *taken[SKUI_READY_SPILL_CAPACITY];
+    size_t room = skui_ready_room(thief);
+    uint32_t most = room < SKUI_READY_SPILL_CAPACITY
+                        ? (uint32_t)room
+                        : SKUI_READY_SPILL_CAPACITY;
+    uint32_t count = ready_claim(victim, most, true, taken);
 
-    for (uint32_t i = 0; i < count; i++) {
-        taken[i]->ticket = thief->next_ticket++;
-        /* relaxed: published by tail */
-        skui_store_relaxed(&thief->ring[ready_slot(tail + i)], taken[i]);
-    }
     if (count > 0) {
-        /* RQ1 release and PK3 (seq_cst): as in push, once for all. */
-        skui_store_seq_cst(&thief->tail, tail + count);
+        skui_ready_push_all(thief, taken, count);
     }
     return count;
 }

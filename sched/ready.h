@@ -19,6 +19,8 @@
 #ifndef SKUI_READY_RING_CAPACITY
 #define SKUI_READY_RING_CAPACITY 256
 #endif
+/* What leaves a full ring at once, and what a thief takes at most. */
+#define SKUI_READY_SPILL_CAPACITY (SKUI_READY_RING_CAPACITY / 2)
 #ifndef SKUI_READY_BATCH_CAPACITY
 #define SKUI_READY_BATCH_CAPACITY 8
 #endif
@@ -94,12 +96,20 @@ static inline bool skui_ready_has_one(struct skui_ready *queue)
 bool skui_ready_is_empty(struct skui_ready *queue);
 
 /*
- * Owner: take up to half of the ring, the oldest, as a chain linked through
- * `next`; returns how many.
+ * Owner: queue what any loop may run, oldest first, with one publication; there
+ * is room for it.
  */
-size_t skui_ready_spill(struct skui_ready *queue,
-                        struct skui_runnable **out_first,
-                        struct skui_runnable **out_last);
+void skui_ready_push_all(struct skui_ready *queue,
+                         struct skui_runnable *const *runnables, size_t count);
+
+/* Owner: how much the ring takes. */
+size_t skui_ready_room(struct skui_ready *queue);
+
+/*
+ * Owner: take half of the ring, the oldest, into `out`, which has room for
+ * SKUI_READY_SPILL_CAPACITY; returns how many.
+ */
+size_t skui_ready_spill(struct skui_ready *queue, struct skui_runnable **out);
 
 /*
  * The owner of `thief`: move half of the victim's ring (rounded up), or as much

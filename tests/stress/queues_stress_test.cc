@@ -73,26 +73,27 @@ void push_or_spill(skui_ready *queue, skui_inject *inject,
                    skui_runnable *runnable)
 {
     while (!skui_ready_push_stealable(queue, runnable)) {
-        skui_runnable *first = nullptr;
-        skui_runnable *last = nullptr;
-        size_t count = skui_ready_spill(queue, &first, &last);
+        skui_runnable *spilled[SKUI_READY_SPILL_CAPACITY];
+        size_t count = skui_ready_spill(queue, spilled);
 
         if (count > 0) {
-            skui_inject_push(inject, first, last, count);
+            skui_inject_push(inject, spilled, count);
         }
     }
 }
 
-size_t take_injected(skui_ready *queue, skui_inject *inject, size_t most)
+/* All at once where there is room, as a loop does. */
+size_t take_injected(skui_ready *queue, skui_inject *inject)
 {
-    skui_runnable *next = nullptr;
-    size_t count = skui_inject_pop(inject, most, &next);
+    skui_runnable *taken[SKUI_INJECT_BLOCK_CAPACITY];
+    size_t count = skui_inject_pop(inject, taken);
 
+    if (count > 0 && skui_ready_room(queue) >= count) {
+        skui_ready_push_all(queue, taken, count);
+        return count;
+    }
     for (size_t i = 0; i < count; i++) {
-        skui_runnable *runnable = next;
-
-        next = skui_load_relaxed(&runnable->next);
-        push_or_spill(queue, inject, runnable);
+        push_or_spill(queue, inject, taken[i]);
     }
     return count;
 }
@@ -113,7 +114,7 @@ struct Storm {
         while (done.load() < total) {
             size_t ran = run_ready(&queues[self], 3 + random() % 50);
 
-            if (ran == 0 && take_injected(&queues[self], &inject, 32) == 0) {
+            if (ran == 0 && take_injected(&queues[self], &inject) == 0) {
                 size_t victim = random() % loops;
 
                 if (victim != self && skui_ready_is_empty(&queues[self])) {
@@ -273,22 +274,23 @@ TEST(QueuesStress, InjectGivesEachItemOnce)
     for (size_t p = 0; p < 2; p++) {
         threads.emplace_back([&, p] {
             for (size_t i = p * each; i < (p + 1) * each; i += 3) {
-                skui_store_relaxed(&items[i].runnable.next,
-                                   &items[i + 1].runnable);
-                skui_store_relaxed(&items[i + 1].runnable.next,
-                                   &items[i + 2].runnable);
-                skui_inject_push(&inject, &items[i].runnable,
-                                 &items[i + 2].runnable, 3);
+                skui_runnable *three[] = {&items[i].runnable,
+                                          &items[i + 1].runnable,
+                                          &items[i + 2].runnable};
+
+                skui_inject_push(&inject, three, i % 2 == 0 ? 3 : 2);
+                if (i % 2 != 0) {
+                    skui_inject_push(&inject, &three[2], 1);
+                }
             }
         });
         threads.emplace_back([&] {
             while (done.load() < items.size()) {
-                skui_runnable *next = nullptr;
-                size_t count = skui_inject_pop(&inject, 7, &next);
+                skui_runnable *taken[SKUI_INJECT_BLOCK_CAPACITY];
+                size_t count = skui_inject_pop(&inject, taken);
 
                 for (size_t i = 0; i < count; i++) {
-                    item_of(next)->seen++;
-                    next = skui_load_relaxed(&next->next);
+                    item_of(taken[i])->seen++;
                 }
                 done += count;
                 if (count == 0) {

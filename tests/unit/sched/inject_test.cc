@@ -8,9 +8,39 @@
 namespace
 {
 
+constexpr size_t block = SKUI_INJECT_BLOCK_CAPACITY;
+
 void push_one(skui_inject *queue, skui_runnable *item)
 {
-    skui_inject_push(queue, item, item, 1);
+    skui_inject_push(queue, &item, 1);
+}
+
+void push_together(skui_inject *queue, std::vector<skui_runnable> &items)
+{
+    std::vector<skui_runnable *> pointers;
+
+    for (auto &item : items) {
+        pointers.push_back(&item);
+    }
+    skui_inject_push(queue, pointers.data(), pointers.size());
+}
+
+std::vector<skui_runnable *> pop(skui_inject *queue)
+{
+    std::vector<skui_runnable *> out(block);
+
+    out.resize(skui_inject_pop(queue, out.data()));
+    return out;
+}
+
+std::vector<skui_runnable *> pop_all(skui_inject *queue)
+{
+    std::vector<skui_runnable *> all;
+
+    for (auto part = pop(queue); !part.empty(); part = pop(queue)) {
+        all.insert(all.end(), part.begin(), part.end());
+    }
+    return all;
 }
 
 } // namespace
@@ -18,74 +48,87 @@ void push_one(skui_inject *queue, skui_runnable *item)
 TEST(InjectPop, GivesNothingWhenEmpty)
 {
     skui_inject queue{};
-    skui_runnable *first = nullptr;
 
     EXPECT_EQ(skui_inject_count(&queue), 0u);
-    EXPECT_EQ(skui_inject_pop(&queue, 8, &first), 0u);
-    EXPECT_EQ(first, nullptr);
+    EXPECT_TRUE(pop(&queue).empty());
 }
 
-TEST(InjectPop, TakesTheOldestUpToTheLimit)
+TEST(InjectPop, TakesSeveralThatCameAlone)
 {
     skui_inject queue{};
-    std::vector<skui_runnable> items(5);
-    skui_runnable *first = nullptr;
+    std::vector<skui_runnable> items(block + 3);
 
     for (auto &item : items) {
         push_one(&queue, &item);
     }
-    EXPECT_EQ(skui_inject_count(&queue), 5u);
-    ASSERT_EQ(skui_inject_pop(&queue, 2, &first), 2u);
-    EXPECT_EQ(first, &items[0]);
-    EXPECT_EQ(skui_load_relaxed(&first->next), &items[1]);
-    EXPECT_EQ(skui_load_relaxed(&items[1].next), nullptr);
+    EXPECT_EQ(skui_inject_count(&queue), block + 3);
+    auto first = pop(&queue);
+    ASSERT_EQ(first.size(), block);
     EXPECT_EQ(skui_inject_count(&queue), 3u);
-    ASSERT_EQ(skui_inject_pop(&queue, 100, &first), 3u);
-    EXPECT_EQ(first, &items[2]);
+    auto second = pop(&queue);
+    ASSERT_EQ(second.size(), 3u);
     EXPECT_EQ(skui_inject_count(&queue), 0u);
-}
-
-TEST(InjectPop, OfNoneTakesNone)
-{
-    skui_inject queue{};
-    skui_runnable item{};
-    skui_runnable *first = nullptr;
-
-    push_one(&queue, &item);
-    EXPECT_EQ(skui_inject_pop(&queue, 0, &first), 0u);
-    EXPECT_EQ(skui_inject_count(&queue), 1u);
-    EXPECT_EQ(skui_inject_pop(&queue, 1, &first), 1u);
-    EXPECT_EQ(first, &item);
-}
-
-TEST(InjectPush, AppendsAChainBehindWhatIsThere)
-{
-    skui_inject queue{};
-    std::vector<skui_runnable> items(4);
-    skui_runnable *first = nullptr;
-
-    push_one(&queue, &items[0]);
-    skui_store_relaxed(&items[1].next, &items[2]);
-    skui_inject_push(&queue, &items[1], &items[2], 2);
-    push_one(&queue, &items[3]);
-    ASSERT_EQ(skui_inject_pop(&queue, 10, &first), 4u);
-    for (auto &item : items) {
-        ASSERT_EQ(first, &item);
-        first = skui_load_relaxed(&first->next);
+    for (size_t i = 0; i < items.size(); i++) {
+        EXPECT_EQ(i < block ? first[i] : second[i - block], &items[i]);
     }
-    EXPECT_EQ(first, nullptr);
+}
+
+TEST(InjectPop, GivesBlocksOfEachSizeInTheirOrder)
+{
+    for (size_t size = 1; size <= 2 * block + 2; size++) {
+        skui_inject queue{};
+        std::vector<skui_runnable> items(size);
+
+        push_together(&queue, items);
+        EXPECT_EQ(skui_inject_count(&queue), size);
+        auto all = pop_all(&queue);
+        ASSERT_EQ(all.size(), size);
+        for (size_t i = 0; i < size; i++) {
+            ASSERT_EQ(all[i], &items[i]);
+        }
+        EXPECT_EQ(skui_inject_count(&queue), 0u);
+    }
+}
+
+TEST(InjectPop, TakesOneBlockAtATime)
+{
+    skui_inject queue{};
+    std::vector<skui_runnable> first(5);
+    std::vector<skui_runnable> second(block + 2);
+
+    push_together(&queue, first);
+    push_together(&queue, second);
+    EXPECT_EQ(pop(&queue).size(), 5u);
+    EXPECT_EQ(pop(&queue).size(), block);
+    EXPECT_EQ(pop(&queue).size(), 2u);
+    EXPECT_TRUE(pop(&queue).empty());
+}
+
+TEST(InjectPush, AppendsBehindWhatIsThere)
+{
+    skui_inject queue{};
+    skui_runnable before{};
+    std::vector<skui_runnable> items(3);
+    skui_runnable after{};
+
+    push_one(&queue, &before);
+    push_together(&queue, items);
+    push_one(&queue, &after);
+    std::vector<skui_runnable *> expected = {&before, &items[0], &items[1],
+                                             &items[2], &after};
+    EXPECT_EQ(pop_all(&queue), expected);
 }
 
 TEST(InjectPush, WorksAfterTheQueueRanEmpty)
 {
     skui_inject queue{};
-    skui_runnable item{};
-    skui_runnable *first = nullptr;
+    std::vector<skui_runnable> items(3);
 
     for (int round = 0; round < 3; round++) {
-        push_one(&queue, &item);
-        ASSERT_EQ(skui_inject_pop(&queue, 1, &first), 1u);
-        ASSERT_EQ(first, &item);
+        push_one(&queue, &items[0]);
+        ASSERT_EQ(pop(&queue).size(), 1u);
+        push_together(&queue, items);
+        ASSERT_EQ(pop(&queue).size(), 3u);
     }
     EXPECT_EQ(skui_inject_count(&queue), 0u);
 }

@@ -151,34 +151,47 @@ TEST(ReadyPushStealable, WrapsAroundManyTimes)
     }
 }
 
-TEST(ReadySpill, TakesTheOldestHalfAsAChain)
+TEST(ReadyPushAll, QueuesInOrderBehindWhatIsThere)
+{
+    Queue queue;
+    Items items(5);
+    std::vector<skui_runnable *> rest;
+
+    ASSERT_TRUE(skui_ready_push_stealable(&queue.ready, &items[0]));
+    skui_ready_push_pinned(&queue.ready, &items[1]);
+    for (size_t i = 2; i < items.size(); i++) {
+        rest.push_back(&items[i]);
+    }
+    EXPECT_EQ(skui_ready_room(&queue.ready), capacity - 1);
+    skui_ready_push_all(&queue.ready, rest.data(), rest.size());
+    EXPECT_EQ(skui_ready_room(&queue.ready), capacity - 1 - rest.size());
+    auto all = pop_all(&queue.ready);
+    ASSERT_EQ(all.size(), items.size());
+    for (size_t i = 0; i < items.size(); i++) {
+        EXPECT_EQ(all[i], &items[i]);
+    }
+}
+
+TEST(ReadySpill, TakesTheOldestHalf)
 {
     Queue queue;
     Items items(capacity);
-    skui_runnable *first = nullptr;
-    skui_runnable *last = nullptr;
+    skui_runnable *out[SKUI_READY_SPILL_CAPACITY];
 
     push_stealable(&queue.ready, items);
-    ASSERT_EQ(skui_ready_spill(&queue.ready, &first, &last), capacity / 2);
+    ASSERT_EQ(skui_ready_spill(&queue.ready, out), capacity / 2);
     for (size_t i = 0; i < capacity / 2; i++) {
-        ASSERT_EQ(first, &items[i]);
-        if (i + 1 == capacity / 2) {
-            EXPECT_EQ(first, last);
-        }
-        first = skui_load_relaxed(&first->next);
+        ASSERT_EQ(out[i], &items[i]);
     }
-    EXPECT_EQ(first, nullptr);
     EXPECT_EQ(skui_ready_pop(&queue.ready, any_ticket), &items[capacity / 2]);
 }
 
 TEST(ReadySpill, GivesNothingWhenEmpty)
 {
     Queue queue;
-    skui_runnable *first = nullptr;
-    skui_runnable *last = nullptr;
+    skui_runnable *out[SKUI_READY_SPILL_CAPACITY];
 
-    EXPECT_EQ(skui_ready_spill(&queue.ready, &first, &last), 0u);
-    EXPECT_EQ(first, nullptr);
+    EXPECT_EQ(skui_ready_spill(&queue.ready, out), 0u);
 }
 
 TEST(ReadySteal, TakesHalfRoundedUpOldestFirst)
