@@ -9,7 +9,7 @@
 #ifndef SKUI_MEMORY_H
 #define SKUI_MEMORY_H
 
-#include "atomic.h"
+#include "runnable.h"
 
 SKUI_BEGIN_DECLS
 
@@ -33,7 +33,11 @@ enum skui_object_class {
     SKUI_OBJECT_CLASSES,
 };
 
-enum { SKUI_MAGAZINE_CAPACITY = 64, SKUI_OBJECT_ALIGNMENT = 64 };
+enum {
+    SKUI_MAGAZINE_CAPACITY = 64,
+    SKUI_OBJECT_ALIGNMENT = 64,
+    SKUI_FETCH_AHEAD = 4, /* tasks: what is got next is fetched this early */
+};
 
 /* A pack of free objects, exchanged as a whole with the depot. */
 struct skui_magazine {
@@ -65,7 +69,12 @@ static inline void *skui_object_get_from(struct skui_caches *caches,
     struct skui_magazine *magazine = caches->of[which].loaded;
 
     if (SKUI_LIKELY(magazine != NULL && magazine->count > 0)) {
-        return magazine->objects[--magazine->count];
+        unsigned count = --magazine->count;
+
+        if (which == SKUI_OBJECT_TASK && count >= SKUI_FETCH_AHEAD) {
+            skui_prefetch_task(magazine->objects[count - SKUI_FETCH_AHEAD]);
+        }
+        return magazine->objects[count];
     }
     return skui_object_refill(caches, which);
 }

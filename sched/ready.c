@@ -115,6 +115,9 @@ struct skui_runnable *skui_ready_pop(struct skui_ready *queue,
             return NULL;
         }
         queue->batch.position++;
+        if (queue->batch.position < queue->batch.count) {
+            skui_prefetch_task(queue->batch.entries[queue->batch.position]);
+        }
         return stealable;
     }
     if (pinned == NULL || pinned->ticket >= before_ticket) {
@@ -123,6 +126,8 @@ struct skui_runnable *skui_ready_pop(struct skui_ready *queue,
     queue->pinned_head = skui_load_relaxed(&pinned->next); /* relaxed: owner */
     if (queue->pinned_head == NULL) {
         queue->pinned_tail = NULL;
+    } else {
+        skui_prefetch_task(queue->pinned_head);
     }
     return pinned;
 }
