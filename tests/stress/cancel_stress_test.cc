@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cancel_stress_test.cc - storms of cancels on sleeping and awaiting chains
- * and on wait_for: every task ends, each request is honoured once.
+ * and on wait_for, on work that refuses and on rings: every task ends, each
+ * request is honoured once.
  */
+#include <array>
+
 #include "../conformance/support.h"
 #include "seed.h"
 
@@ -209,6 +212,186 @@ TEST_P(CancelStorm, WaitForAgainstItsChildItsLimitAndACanceller)
                 }
                 expect_outcome(skua_await(waiter.get(), nullptr),
                                as_pointer(9));
+            }
+            return 0;
+        }));
+}
+
+/* --- what refuses --- */
+
+/** Work that runs, tasks that wait for it, and others that cancel those. */
+class Refusal
+{
+  public:
+    explicit Refusal(Random &random) : spins_(random.below(3000))
+    {
+    }
+
+    void work()
+    {
+        runs_ = true;
+        while (!may_end_) {
+            std::this_thread::yield();
+        }
+        for (std::atomic<int> i = 0; i < spins_; i++) {
+        }
+    }
+
+    void wait_until_it_runs() const
+    {
+        while (!runs_) {
+            EXPECT_EQ(0, skua_yield());
+        }
+    }
+
+    void add_waiter(Future waiter)
+    {
+        waiters_.push_back(std::move(waiter));
+    }
+
+    void add_canceller(Future canceller)
+    {
+        cancellers_.push_back(std::move(canceller));
+    }
+
+    int cancel_each(uint64_t seed)
+    {
+        Random random(seed);
+
+        may_end_ = true;
+        for (size_t k = 0; k < waiters_.size(); k++) {
+            for (std::atomic<int> i = random.below(600); i > 0; i--) {
+            }
+            if (skua_task_cancel(waiters_[k].get()) == 1) {
+                accepted_[k] = true;
+            }
+        }
+        return 0;
+    }
+
+    void expect_all_honoured()
+    {
+        for (const Future &canceller : cancellers_) {
+            EXPECT_EQ(0, skua_await(canceller.get(), nullptr));
+        }
+        for (size_t k = 0; k < waiters_.size(); k++) {
+            void *value = nullptr;
+            const int status = skua_await(waiters_[k].get(), &value);
+
+            EXPECT_EQ(accepted_[k] ? SKUA_ECANCELED : 9,
+                      status < 0 ? status : as_int(value));
+        }
+    }
+
+  private:
+    const int spins_;
+    std::atomic<bool> runs_ = false;
+    std::atomic<bool> may_end_ = false;
+    std::array<std::atomic<bool>, 16> accepted_ = {};
+    std::vector<Future> waiters_;
+    std::vector<Future> cancellers_;
+};
+
+int wait_for_work(skua_future *work, bool limited)
+{
+    void *value = nullptr;
+    const int status =
+        limited
+            ? skua_await_until(work, skua_monotonic() + 3600 * SKUA_S, &value)
+            : skua_await(work, &value);
+
+    return status < 0 ? status : skua_return(value);
+}
+
+conformance::Executor make_pool()
+{
+    skua_executor *pool = nullptr;
+
+    EXPECT_EQ(0, skua_thread_pool_executor_new(nullptr, &pool));
+    return conformance::Executor(pool);
+}
+
+/** Work that runs refuses; a request ends the wait for it alone. */
+TEST_P(CancelStorm, WaitersAreWithdrawnFromWorkThatRuns)
+{
+    constexpr int kWaiters = 6;
+    const int rounds = kRaceDetector ? 100 : 1000;
+    const uint64_t seed = print_seed();
+    const conformance::Executor pool = make_pool();
+
+    EXPECT_EQ(0, run([&] {
+                  Random random(seed);
+
+                  for (int i = 0; i < rounds; i++) {
+                      Refusal refusal(random);
+                      Future work = submit(pool.get(), [&refusal] {
+                          refusal.work();
+                          return skua_return(as_pointer(9));
+                      });
+
+                      refusal.wait_until_it_runs();
+                      for (int k = 0; k < kWaiters; k++) {
+                          const bool limited = random.below(3) == 0;
+
+                          refusal.add_waiter(spawn([&work, limited] {
+                              return wait_for_work(work.get(), limited);
+                          }));
+                      }
+                      for (int k = 0; k < 3; k++) {
+                          const uint64_t own_seed = random.next();
+
+                          refusal.add_canceller(spawn([&refusal, own_seed] {
+                              return refusal.cancel_each(own_seed);
+                          }));
+                      }
+                      refusal.expect_all_honoured();
+                      EXPECT_EQ(9, conformance::await_int(work.get()));
+                  }
+                  return 0;
+              }));
+}
+
+/** Tasks that wait for one another in a ring, and several who cancel some. */
+TEST_P(CancelStorm, RingsAreBrokenFromSeveralTasks)
+{
+    const int rounds = kRaceDetector ? 150 : 1500;
+    const uint64_t seed = print_seed();
+
+    EXPECT_EQ(
+        0, run([&] {
+            Random random(seed);
+
+            for (int i = 0; i < rounds; i++) {
+                const size_t size = 2 + static_cast<size_t>(random.below(4));
+                std::atomic<bool> closed = false;
+                std::vector<Future> ring(size);
+                std::vector<Future> cancellers;
+
+                for (size_t k = 0; k < size; k++) {
+                    ring[k] = spawn([&, k] {
+                        while (!closed) {
+                            if (skua_yield() < 0) {
+                                return SKUA_ECANCELED;
+                            }
+                        }
+                        return skua_await(ring[(k + 1) % size].get(), nullptr);
+                    });
+                }
+                closed = true;
+                for (int k = 0; k < 3; k++) {
+                    skua_task *victim = ring[random.next() % size].get();
+
+                    cancellers.push_back(spawn([victim] {
+                        EXPECT_LE(0, skua_task_cancel(victim));
+                        return 0;
+                    }));
+                }
+                for (const Future &canceller : cancellers) {
+                    EXPECT_EQ(0, skua_await(canceller.get(), nullptr));
+                }
+                for (const Future &task : ring) {
+                    EXPECT_EQ(SKUA_ECANCELED, skua_await(task.get(), nullptr));
+                }
             }
             return 0;
         }));
