@@ -4,6 +4,7 @@
  * task that returns, children for a group that is being cancelled, SIGINT at
  * the end of a run.
  */
+#include <array>
 #include <csignal>
 
 #include "../conformance/support.h"
@@ -216,6 +217,151 @@ TEST_P(RefusedChildren, LeaveNothingBehind)
 }
 
 INSTANTIATE_TEST_SUITE_P(Loops, RefusedChildren, testing::Values(1, 2, 4));
+
+/** Others that meet tasks at their end: by a list of all, and by callbacks. */
+class Onlooker
+{
+  public:
+    /** In a task, which is left alone. */
+    Onlooker(skua_loop *loop, uint64_t seed)
+        : loop_(loop), owner_(skua_current_task()), random_(seed),
+          thread_([this] { look(); })
+    {
+    }
+    ~Onlooker()
+    {
+        stop();
+        EXPECT_EQ(added_, called_);
+    }
+    Onlooker(const Onlooker &) = delete;
+    Onlooker &operator=(const Onlooker &) = delete;
+
+    void stop()
+    {
+        over_ = true;
+        if (thread_.joinable()) {
+            thread_.join();
+        }
+    }
+
+    /** Whether a callback is still to come. */
+    [[nodiscard]] bool waits() const
+    {
+        return called_ < added_;
+    }
+
+  private:
+    static void count(skua_future *task, void *arg)
+    {
+        EXPECT_TRUE(skua_future_done(task));
+        static_cast<Onlooker *>(arg)->called_++;
+    }
+
+    void look()
+    {
+        skua_task *tasks[64];
+
+        while (!over_) {
+            const int64_t found = skua_all_tasks(loop_, tasks, 64);
+
+            for (int64_t i = 0; i < found && i < 64; i++) {
+                const Future task(tasks[i]);
+
+                spin(random_.below(50));
+                if (task.get() != owner_ && random_.below(3) == 0) {
+                    EXPECT_EQ(0, skua_future_add_done_callback(task.get(),
+                                                               count, this));
+                    added_++;
+                }
+            }
+        }
+    }
+
+    skua_loop *const loop_;
+    const skua_task *const owner_;
+    Random random_; /* the thread's */
+    std::atomic<int> added_ = 0;
+    std::atomic<int> called_ = 0;
+    std::atomic<bool> over_ = false;
+    std::thread thread_;
+};
+
+struct Sibling {
+    int yields;
+    int spins;
+    int status;
+};
+
+int end_soon(void *arg)
+{
+    const auto *sibling = static_cast<const Sibling *>(arg);
+
+    for (int i = 0; i < sibling->yields; i++) {
+        if (skua_yield() == SKUA_ECANCELED) {
+            return SKUA_ECANCELED;
+        }
+    }
+    spin(sibling->spins);
+    return sibling->status;
+}
+
+class WitnessedEnds : public conformance::Harness
+{
+};
+
+/* RF1: a task that only the runtime refers to ends by itself, unless a
+ * sibling's failure, a list of all tasks or a callback gets there first. */
+TEST_P(WitnessedEnds, OfChildrenWhoseGroupIsCancelled)
+{
+    constexpr size_t kChildren = 12;
+    const int rounds = kRaceDetector ? 60 : 600;
+    const uint64_t seed = print_seed();
+    const size_t before = skui_object_outside_depot(SKUI_OBJECT_TASK);
+
+    EXPECT_EQ(0, run([&] {
+                  Random random(seed);
+                  Onlooker onlooker(loops()[0], random.next());
+                  Sibling loner = {1, 100, 0};
+
+                  for (int i = 0; i < rounds; i++) {
+                      std::array<Sibling, kChildren> siblings = {};
+                      skua_task_group group = {};
+                      const bool fails = random.below(2) == 0;
+
+                      for (Sibling &sibling : siblings) {
+                          sibling = {random.below(3), random.below(300), 0};
+                      }
+                      if (fails) {
+                          siblings[random.next() % kChildren].status = -EIO;
+                      }
+                      for (Sibling &sibling : siblings) {
+                          const int status = skua_task_group_create_task(
+                              &group, end_soon, &sibling);
+
+                          EXPECT_TRUE(status == 0 ||
+                                      (fails && status == SKUA_EINVALSTATE));
+                      }
+                      const int status = skua_task_group_join(&group);
+
+                      EXPECT_TRUE(fails || status == 0) << status;
+                      EXPECT_EQ(0, skua_create_task(end_soon, &loner, nullptr));
+                      EXPECT_EQ(0, skua_yield());
+                  }
+                  while (skua_all_tasks(nullptr, nullptr, 0) > 1) {
+                      EXPECT_EQ(0, skua_yield()); /* a loner is left */
+                  }
+                  onlooker.stop();
+                  while (onlooker.waits()) {
+                      EXPECT_EQ(0, skua_yield());
+                  }
+                  return 0;
+              }));
+    /* Threads' caches hold a few. */
+    EXPECT_LE(skui_object_outside_depot(SKUI_OBJECT_TASK),
+              before + 16 * SKUI_MAGAZINE_CAPACITY);
+}
+
+INSTANTIATE_TEST_SUITE_P(Loops, WitnessedEnds, testing::Values(1, 2, 4));
 
 /* SI2: a handler that runs in another thread meets the end of the run. The
  * handler is called as a function there, with SIGINT blocked: what it raises
