@@ -157,8 +157,8 @@ static void pool_leave(struct skui_thread_pool *pool)
             skua_future *future = ending->future;
             struct skui_outcome outcome = {0, NULL, NULL};
 
-            ending->future = NULL; /* the task's stack: not used after this */
             (void)pthread_mutex_unlock(&pool->lock);
+            skui_release(ending);
             (void)skui_future_complete(future, &outcome);
             skua_future_unref(future);
             (void)pthread_mutex_lock(&pool->lock);

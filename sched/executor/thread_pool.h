@@ -45,10 +45,11 @@ struct skui_pool_worker {
     pthread_t thread;
 };
 
-/* A task that waits for the end. On its stack; guarded by the pool's lock. */
+/* A task that waits for the end; guarded by the pool's lock. Released by who
+ * unlinks it: the task's stack may be gone by then (task_abandon.c). */
 struct skui_pool_ending {
     struct skui_pool_ending *next;
-    skua_future *future; /* a reference while linked */
+    skua_future *future; /* a reference */
 };
 
 /* Lines: what is constant; what all read and few write; what rarely serves. */

@@ -85,17 +85,44 @@ static void pool_wait_end_in_thread(struct skui_thread_pool *pool)
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
+/* Have `future` completed at the end: 1, or 0 when that has come already. */
+static int pool_expect_end(struct skui_thread_pool *pool, skua_future *future)
+{
+    struct skui_pool_ending *ending = skui_allocate(sizeof(*ending));
+    bool expects;
+
+    if (ending == NULL) {
+        return -ENOMEM;
+    }
+    (void)pthread_mutex_lock(&pool->lock);
+    /* relaxed: under the lock */
+    expects = skui_load_relaxed(&pool->alive) > 0;
+    if (expects) {
+        ending->future = skua_future_ref(future);
+        ending->next = pool->endings;
+        pool->endings = ending;
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (!expects) {
+        skui_release(ending);
+    }
+    return expects;
+}
+
 /* Take back what the last worker did not come to. */
 static void pool_withdraw(struct skui_thread_pool *pool,
-                          struct skui_pool_ending *ending)
+                          const skua_future *future)
 {
     struct skui_pool_ending **link;
 
     (void)pthread_mutex_lock(&pool->lock);
     for (link = &pool->endings; *link != NULL; link = &(*link)->next) {
-        if (*link == ending) {
+        struct skui_pool_ending *ending = *link;
+
+        if (ending->future == future) {
             *link = ending->next;
             skua_future_unref(ending->future);
+            skui_release(ending);
             break;
         }
     }
@@ -104,26 +131,16 @@ static void pool_withdraw(struct skui_thread_pool *pool,
 
 static int pool_wait_end_in_task(struct skui_thread_pool *pool)
 {
-    struct skui_pool_ending ending = {NULL, NULL};
     skua_future *future;
-    bool waits;
     int status = skua_future_new(NULL, &future);
 
     if (status < 0) {
         return status;
     }
-    (void)pthread_mutex_lock(&pool->lock);
-    /* relaxed: under the lock */
-    waits = skui_load_relaxed(&pool->alive) > 0;
-    if (waits) {
-        ending.future = skua_future_ref(future);
-        ending.next = pool->endings;
-        pool->endings = &ending;
-    }
-    (void)pthread_mutex_unlock(&pool->lock);
-    if (waits) {
+    status = pool_expect_end(pool, future);
+    if (status == 1) {
         status = skua_await(future, NULL);
-        pool_withdraw(pool, &ending);
+        pool_withdraw(pool, future);
     }
     skua_future_unref(future);
     return status;

@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "skua/executor.h"
+#include "skua/exception.h"
 #include "skua/future.h"
+#include "skua/loop.h"
 #include "skua/runner.h"
 #include "skua/task.h"
 #include "skua/time.h"
@@ -473,6 +475,52 @@ TEST(ThreadPoolShutdown, InATaskCanBeCancelled)
     test.door.open.release();
     EXPECT_EQ(await_and_drop(job), 0);
     end(test.executor);
+}
+
+int shut_down(void *executor)
+{
+    return skua_executor_shutdown(static_cast<skua_executor *>(executor), true,
+                                  false);
+}
+
+/* Write all over a stack, and keep it while others take theirs. */
+int scribble(void *)
+{
+    volatile char stack[16384];
+
+    for (volatile char &byte : stack) {
+        byte = 0x5a;
+    }
+    return skua_yield();
+}
+
+void ignore_report(skua_loop *, const skua_exception_context *, void *)
+{
+}
+
+/* The stack on which the task waited is another's when the pool ends. */
+TEST(ThreadPoolShutdown, InATaskWhoseLoopIsClosedMeanwhile)
+{
+    skua_executor *executor = pool_new(1);
+    gate work;
+    skua_loop *loop = nullptr;
+
+    skua_future_unref(submit(executor, pass_gate, &work));
+    work.begun.acquire();
+    ASSERT_EQ(skua_loop_new(nullptr, &loop), 0);
+    EXPECT_EQ(skua_loop_set_exception_handler(loop, ignore_report, nullptr), 0);
+    EXPECT_EQ(skua_loop_create_task(loop, shut_down, executor, nullptr), 0);
+    EXPECT_EQ(skua_loop_run_once(loop, 0), 0);
+    skua_loop_unref(loop);
+    ASSERT_EQ(skua_loop_new(nullptr, &loop), 0);
+    for (int i = 0; i < 64; i++) {
+        EXPECT_EQ(skua_loop_create_task(loop, scribble, nullptr, nullptr), 0);
+    }
+    EXPECT_EQ(skua_loop_run_once(loop, 0), 0);
+    EXPECT_EQ(skua_loop_run_once(loop, 0), 0);
+    skua_loop_unref(loop);
+    work.open.release();
+    end(executor);
 }
 
 TEST(ThreadPoolUnref, LetsQueuedWorkFinish)
