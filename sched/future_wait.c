@@ -168,7 +168,7 @@ int skui_future_wait(skua_future *future, int64_t deadline_ns,
             status = future_wait_thread(future, deadline_ns);
         }
     }
-    if (status == SKUI_REASON_DELIVERED) {
+    if (task != NULL && status == SKUI_REASON_DELIVERED) {
         *out = (struct skui_outcome){0, task->delivered, NULL};
         return 0;
     }
