@@ -11,49 +11,29 @@
  * any free port; the address is printed. SIGINT and SIGTERM end it.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* memmem(), signalfd() */
+#define _GNU_SOURCE /* memmem() */
 #endif
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <skua.h>
+
+#include "service.h"
 
 enum {
     HEAD_BYTES_MAX = 8 * 1024, /* of a request; more is 431 */
     OUT_BYTES = 8 * 1024,      /* responses not sent yet */
     BODY_BYTES_MAX = 1 << 20,  /* of a request, ignored; more is 413 */
     PRIMES_BELOW_MAX = 1000000,
-    BACKLOG = 4096,
-    LOOPS_MAX = 256,
     STATS_LINE_BYTES = 112,
     REQUEST_TIME_S = 60, /* from the end of one to that of the next */
     LINGER_MS = 500,     /* for a peer to read why it was refused */
-};
-
-struct acceptor {
-    skua_future *bound; /* done when it listens */
-    skua_task *task;
-};
-
-struct server {
-    skua_runner *runner;
-    const char *host;
-    int port;             /* 0 until the first listener has one */
-    int signal_fd;        /* readable when the program is to end */
-    skua_loop *loop;      /* where that is watched */
-    skua_future *stopped; /* done when it was */
-    unsigned acceptors;
-    struct acceptor of[LOOPS_MAX];
 };
 
 struct request {
@@ -78,21 +58,19 @@ struct connection {
     char out[OUT_BYTES];
 };
 
-static struct server server; /* one a process, borrowed by all tasks */
-
 /* --- counters ----------------------------------------------------------- */
 
 static size_t print_stats(char *text, size_t bytes)
 {
-    unsigned loops = skua_runner_loops(server.runner);
+    skua_runner *runner = skua_get_running_runner();
+    unsigned loops = skua_runner_loops(runner);
     int at = snprintf(text, bytes, "%4s %12s %10s %10s %10s %12s\n", "loop",
                       "tasks run", "stolen", "parks", "wakes", "polls");
 
     for (unsigned i = 0; i < loops && at > 0 && (size_t)at < bytes; i++) {
         skua_loop_stats stats = {0};
 
-        (void)skua_loop_get_stats(skua_runner_get_loop(server.runner, i),
-                                  &stats);
+        (void)skua_loop_get_stats(skua_runner_get_loop(runner, i), &stats);
         at += snprintf(text + at, bytes - (size_t)at,
                        "%4u %12llu %10llu %10llu %10llu %12llu\n", i,
                        (unsigned long long)stats.tasks_run,
@@ -286,8 +264,8 @@ static int serve_primes(struct connection *connection,
 static int serve_stats(struct connection *connection,
                        const struct request *request)
 {
-    size_t bytes =
-        (skua_runner_loops(server.runner) + 1) * (size_t)STATS_LINE_BYTES;
+    unsigned loops = skua_runner_loops(skua_get_running_runner());
+    size_t bytes = (loops + 1) * (size_t)STATS_LINE_BYTES;
     char *text = skua_allocate(bytes);
     int status;
 
@@ -590,125 +568,19 @@ static int serve_connection(void *arg)
     return status == SKUA_ECANCELED ? status : 0; /* the peer's faults end it */
 }
 
-static int listen_on_port(skua_socket **out_listener)
-{
-    const skua_listen_options options = {
-        .host = server.host,
-        .port = server.port,
-        .backlog = BACKLOG,
-        .reuse_port = true,
-    };
-    int status = skua_sock_listen(&options, out_listener);
-
-    if (status == 0 && server.port == 0) {
-        status = skua_sock_getsockname(*out_listener, NULL, 0, &server.port);
-    }
-    return status;
-}
-
-/* Pinned to its loop. The main task waits for `bound` before it goes on. */
-static int accept_connections(void *arg)
-{
-    struct acceptor *self = arg;
-    skua_socket *listener;
-    int status = listen_on_port(&listener);
-
-    if (status < 0) {
-        (void)skua_future_set_error(self->bound, status);
-        return 0;
-    }
-    (void)skua_future_set_result(self->bound, NULL);
-    while (status == 0) {
-        skua_socket *socket;
-
-        status = skua_sock_accept(listener, &socket);
-        if (status == 0 &&
-            skua_create_task(serve_connection, socket, NULL) < 0) {
-            skua_socket_unref(socket);
-        }
-    }
-    skua_socket_unref(listener);
-    return status;
-}
-
 /* --- the service -------------------------------------------------------- */
 
-static int acceptor_start(unsigned index)
+static void print_address(const char *host, int port)
 {
-    const skua_task_options options = {
-        .name = "acceptor",
-        .loop = skua_runner_get_loop(server.runner, index),
-        .pinned = true,
-    };
-    struct acceptor *self = &server.of[index];
-    int status = skua_future_new(NULL, &self->bound);
-
-    if (status < 0) {
-        return status;
-    }
-    server.acceptors = index + 1;
-    status =
-        skua_create_task_with(&options, accept_connections, self, &self->task);
-    return status < 0 ? status : skua_await(self->bound, NULL);
+    printf("listening on http://%s:%d\n", host, port);
 }
 
-static void acceptors_stop(void)
+static void print_last_stats(void)
 {
-    for (unsigned i = 0; i < server.acceptors; i++) {
-        if (server.of[i].task != NULL) {
-            (void)skua_task_cancel(server.of[i].task);
-            (void)skua_await(server.of[i].task, NULL);
-            skua_future_unref(server.of[i].task);
-        }
-        skua_future_unref(server.of[i].bound);
-    }
-}
+    static char stats[(SERVICE_LOOPS_MAX + 1) * STATS_LINE_BYTES];
 
-static void on_signal(void *arg)
-{
-    (void)arg;
-    (void)skua_loop_remove_reader(server.loop, server.signal_fd);
-    (void)skua_future_set_result(server.stopped, NULL);
-}
-
-static int serve(void *arg)
-{
-    unsigned loops = skua_runner_loops(server.runner);
-    int status = skua_future_new(NULL, &server.stopped);
-    static char stats[(LOOPS_MAX + 1) * STATS_LINE_BYTES];
-
-    (void)arg;
-    if (status < 0) {
-        return status;
-    }
-    server.loop = skua_get_running_loop();
-    status =
-        skua_loop_add_reader(server.loop, server.signal_fd, on_signal, NULL);
-    for (unsigned i = 0; status == 0 && i < loops && i < LOOPS_MAX; i++) {
-        status = acceptor_start(i);
-    }
-    if (status == 0) {
-        printf("listening on http://%s:%d\n", server.host, server.port);
-        (void)fflush(stdout);
-        status = skua_await(server.stopped, NULL);
-        (void)print_stats(stats, sizeof(stats));
-        (void)fputs(stats, stdout);
-    }
-    acceptors_stop();
-    skua_future_unref(server.stopped);
-    return status;
-}
-
-/* SIGINT and SIGTERM as a descriptor, in every thread to come. */
-static int signals_open(void)
-{
-    sigset_t set;
-
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    (void)print_stats(stats, sizeof(stats));
+    (void)fputs(stats, stdout);
 }
 
 static void raise_descriptor_limit(void)
@@ -721,57 +593,16 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static bool parse_number(const char *text, long max, long *out_number)
-{
-    char *end;
-
-    *out_number = strtol(text, &end, 10);
-    return *text != '\0' && *end == '\0' && *out_number >= 0 &&
-           *out_number <= max;
-}
-
-static bool parse_options(int argc, char **argv, skua_runner_options *options)
-{
-    server.host = "127.0.0.1";
-    for (int i = 1; i + 1 < argc; i += 2) {
-        const char *value = argv[i + 1];
-        long number;
-
-        if (strcmp(argv[i], "--host") == 0) {
-            server.host = value;
-        } else if (strcmp(argv[i], "--port") == 0 &&
-                   parse_number(value, 65535, &number)) {
-            server.port = (int)number;
-        } else if (strcmp(argv[i], "--loops") == 0 &&
-                   parse_number(value, LOOPS_MAX, &number)) {
-            options->loops = (unsigned)number;
-        } else {
-            return false;
-        }
-    }
-    return argc % 2 == 1;
-}
-
 int main(int argc, char **argv)
 {
-    skua_runner_options options = {.no_sigint = true};
-    int status;
+    static const struct service service = {
+        .name = "http_server",
+        .takes_host = true,
+        .connection = serve_connection,
+        .listening = print_address,
+        .ending = print_last_stats,
+    };
 
-    if (!parse_options(argc, argv, &options)) {
-        fprintf(stderr,
-                "usage: http_server [--host H] [--port P] [--loops N]\n");
-        return 2;
-    }
     raise_descriptor_limit();
-    server.signal_fd = signals_open();
-    status = skua_runner_new(&options, &server.runner);
-    if (status == 0) {
-        status = skua_runner_run(server.runner, serve, NULL, NULL);
-        (void)skua_runner_close(server.runner);
-    }
-    (void)close(server.signal_fd);
-    if (status < 0) {
-        fprintf(stderr, "http_server: %s\n", skua_strerror(status));
-    }
-    return status < 0;
+    return service_main(&service, argc, argv);
 }

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * service.h - what the example servers have in common: options, listeners,
+ * signals, and an orderly end. A server adds what a connection does.
+ */
+#ifndef EXAMPLES_SERVICE_H
+#define EXAMPLES_SERVICE_H
+
+#include <stdbool.h>
+
+#include <skua.h>
+
+enum { SERVICE_LOOPS_MAX = 256 };
+
+struct service {
+    const char *name;         /* of the program, for its messages */
+    bool takes_host;          /* --host is an option; else 127.0.0.1 */
+    skua_task_fn *connection; /* a task's; takes the skua_socket it is given */
+    void (*listening)(const char *host, int port); /* prints where */
+    void (*ending)(void); /* at a signal, while all still runs; or NULL */
+};
+
+/**
+ * Serve on all loops until SIGINT or SIGTERM, then close the runner.
+ * Options: [--host H] [--port P] [--loops N]. Port 0 is any free port.
+ * @return what main() returns: 0; 1 after a failure, which is printed;
+ *         2 for wrong options
+ */
+int service_main(const struct service *service, int argc, char **argv);
+
+#endif
