@@ -35,101 +35,119 @@ Future make_future(skua_loop *loop)
     return Future(future);
 }
 
-Future start_task(skua_loop *loop, skua_task_fn *fn, void *arg)
-{
-    skua_task *task = nullptr;
-
-    EXPECT_EQ(0, skua_loop_create_task(loop, fn, arg, &task));
-    return Future(task);
-}
-
 void count_completion(skua_future *, void *arg)
 {
     ++*static_cast<int *>(arg);
 }
 
-TEST(LoopClose, EndsAParkedTaskOnce)
+/** Close and release `loop`; the next one gets its memory. */
+skua_loop *reopen(skua_loop *loop)
 {
-    skua_loop *loop = open_loop();
-    Future future = make_future(loop);
-    Future task = start_task(loop, await_future, future.get());
-    Reports reports;
-    int completions = 0;
+    skua_loop *next;
 
-    reports.install(loop);
-    ASSERT_EQ(
-        0, skui_future_add_inline(task.get(), count_completion, &completions));
-    ASSERT_EQ(0, skua_loop_run_once(loop, 0));
-    ASSERT_EQ(0, skua_loop_close(loop));
-    EXPECT_EQ(1, completions);
-    EXPECT_EQ(1u, reports.count(SKUA_ECLOSED));
-    EXPECT_EQ(SKUA_ECLOSED, skua_future_result(task.get(), nullptr));
+    EXPECT_EQ(0, skua_loop_close(loop));
+    skua_loop_unref(loop);
+    next = open_loop();
+    EXPECT_EQ(loop, next) << "memory of closed loops is reused";
+    return next;
+}
+
+/** A loop that the test closes, and a future that its tasks await. */
+class LoopClose : public testing::Test
+{
+  protected:
+    LoopClose()
+    {
+        reports_.install(loop_);
+    }
+
+    ~LoopClose() override
+    {
+        skua_loop_unref(loop_);
+    }
+
+    Future start(skua_task_fn *fn, void *arg)
+    {
+        skua_task *task = nullptr;
+
+        EXPECT_EQ(0, skua_loop_create_task(loop_, fn, arg, &task));
+        return Future(task);
+    }
+
+    /** A task that waits for `future_`; `completions_` counts its ends. */
+    Future park()
+    {
+        Future task = start(await_future, future_.get());
+
+        EXPECT_EQ(0, skui_future_add_inline(task.get(), count_completion,
+                                            &completions_));
+        EXPECT_EQ(0, skua_loop_run_once(loop_, 0));
+        return task;
+    }
+
+    void expect_ended_once(const Future &task)
+    {
+        EXPECT_EQ(1, completions_);
+        EXPECT_EQ(1u, reports_.count(SKUA_ECLOSED));
+        EXPECT_EQ(SKUA_ECLOSED, skua_future_result(task.get(), nullptr));
+    }
+
+    skua_loop *loop_ = open_loop();
+    Future future_ = make_future(loop_);
+    Reports reports_;
+    int completions_ = 0;
+};
+
+TEST_F(LoopClose, EndsAParkedTaskOnce)
+{
+    Future task = park();
+
+    ASSERT_EQ(0, skua_loop_close(loop_));
+    expect_ended_once(task);
     /* A waker that comes late finds nobody. */
-    EXPECT_EQ(0, skua_future_set_result(future.get(), nullptr));
-    EXPECT_EQ(1, completions);
-    skua_loop_unref(loop);
+    EXPECT_EQ(0, skua_future_set_result(future_.get(), nullptr));
+    EXPECT_EQ(1, completions_);
 }
 
-TEST(LoopClose, EndsATaskThatWasWokenAndIsQueuedOnce)
+TEST_F(LoopClose, EndsATaskThatWasWokenAndIsQueuedOnce)
 {
-    skua_loop *loop = open_loop();
-    Future future = make_future(loop);
-    Future task = start_task(loop, await_future, future.get());
-    Reports reports;
-    int completions = 0;
+    Future task = park();
 
-    reports.install(loop);
-    ASSERT_EQ(
-        0, skui_future_add_inline(task.get(), count_completion, &completions));
-    ASSERT_EQ(0, skua_loop_run_once(loop, 0));
-    ASSERT_EQ(0, skua_future_set_result(future.get(), nullptr));
-    ASSERT_EQ(0, skua_loop_close(loop));
-    EXPECT_EQ(1, completions);
-    EXPECT_EQ(1u, reports.count(SKUA_ECLOSED));
-    EXPECT_EQ(SKUA_ECLOSED, skua_future_result(task.get(), nullptr));
-    skua_loop_unref(loop);
+    ASSERT_EQ(0, skua_future_set_result(future_.get(), nullptr));
+    ASSERT_EQ(0, skua_loop_close(loop_));
+    expect_ended_once(task);
 }
 
-TEST(LoopClose, EndsTasksThatWakeOneAnotherAsTheyEnd)
+TEST_F(LoopClose, EndsTasksThatWakeOneAnotherAsTheyEnd)
 {
-    skua_loop *loop = open_loop();
-    Future future = make_future(loop);
     std::vector<Future> tasks;
-    Reports reports;
 
-    reports.install(loop);
-    tasks.push_back(start_task(loop, await_future, future.get()));
+    tasks.push_back(start(await_future, future_.get()));
     for (int i = 0; i < 100; i++) {
-        tasks.push_back(start_task(loop, await_future, tasks.back().get()));
+        tasks.push_back(start(await_future, tasks.back().get()));
     }
     for (int i = 0; i < 3; i++) {
-        ASSERT_EQ(0, skua_loop_run_once(loop, 0));
+        ASSERT_EQ(0, skua_loop_run_once(loop_, 0));
     }
-    ASSERT_EQ(0, skua_loop_close(loop));
-    EXPECT_EQ(tasks.size(), reports.count(SKUA_ECLOSED));
+    ASSERT_EQ(0, skua_loop_close(loop_));
+    EXPECT_EQ(tasks.size(), reports_.count(SKUA_ECLOSED));
     for (const Future &task : tasks) {
         EXPECT_TRUE(skua_future_done(task.get()));
     }
-    skua_loop_unref(loop);
 }
 
 /* WW1: a canceller that HOLDs the word owns what a waker leaves to it. */
-TEST(LoopClose, WaitsForACancellerThatHoldsATask)
+TEST_F(LoopClose, WaitsForACancellerThatHoldsATask)
 {
-    skua_loop *loop = open_loop();
-    Future future = make_future(loop);
-    Future task = start_task(loop, await_future, future.get());
+    Future task = park();
     struct skui_task *inner = skui_task_of(task.get());
-    Reports reports;
 
-    reports.install(loop);
-    ASSERT_EQ(0, skua_loop_run_once(loop, 0));
     inner->wait_word.fetch_or(SKUI_WAIT_HELD);
     /* The waker leaves the task to the holder. */
-    ASSERT_EQ(0, skua_future_set_result(future.get(), nullptr));
+    ASSERT_EQ(0, skua_future_set_result(future_.get(), nullptr));
     ASSERT_NE(0u, inner->wait_word.load() & SKUI_WAIT_DEFERRED);
-    std::thread closer([&] { EXPECT_EQ(0, skua_loop_close(loop)); });
-    while (loop->park_state.load() != SKUI_PARK_CLOSING) {
+    std::thread closer([&] { EXPECT_EQ(0, skua_loop_close(loop_)); });
+    while (loop_->park_state.load() != SKUI_PARK_CLOSING) {
         std::this_thread::yield();
     }
     EXPECT_FALSE(skua_future_done(task.get()));
@@ -137,9 +155,7 @@ TEST(LoopClose, WaitsForACancellerThatHoldsATask)
         ~static_cast<uint64_t>(SKUI_WAIT_HELD | SKUI_WAIT_DEFERRED));
     skui_task_queue(inner);
     closer.join();
-    EXPECT_EQ(1u, reports.count(SKUA_ECLOSED));
-    EXPECT_EQ(SKUA_ECLOSED, skua_future_result(task.get(), nullptr));
-    skua_loop_unref(loop);
+    expect_ended_once(task);
 }
 
 int sleep_long(void *)
@@ -147,19 +163,15 @@ int sleep_long(void *)
     return skua_sleep(3600 * SKUA_S);
 }
 
-TEST(LoopClose, TakesTheTimersOfTasksOut)
+TEST_F(LoopClose, TakesTheTimersOfTasksOut)
 {
-    skua_loop *loop = open_loop();
-    Future task = start_task(loop, sleep_long, nullptr);
-    Reports reports;
+    Future task = start(sleep_long, nullptr);
 
-    reports.install(loop);
-    ASSERT_EQ(0, skua_loop_run_once(loop, 0));
-    ASSERT_TRUE(skui_timers_any(&loop->timers));
-    ASSERT_EQ(0, skua_loop_close(loop));
-    EXPECT_FALSE(skui_timers_any(&loop->timers));
-    EXPECT_EQ(1u, reports.count(SKUA_ECLOSED));
-    skua_loop_unref(loop);
+    ASSERT_EQ(0, skua_loop_run_once(loop_, 0));
+    ASSERT_TRUE(skui_timers_any(&loop_->timers));
+    ASSERT_EQ(0, skua_loop_close(loop_));
+    EXPECT_FALSE(skui_timers_any(&loop_->timers));
+    EXPECT_EQ(1u, reports_.count(SKUA_ECLOSED));
 }
 
 void set_flag(void *flag)
@@ -178,10 +190,7 @@ TEST(LoopReopen, DropsAPostThatWasMeantForTheLoopBefore)
     ASSERT_EQ(0, skui_handle_new(first, set_flag, &ran, &handle));
     (void)skua_handle_ref(handle);
     handle->runnable.ticket = handle->loop_id;
-    ASSERT_EQ(0, skua_loop_close(first));
-    skua_loop_unref(first);
-    second = open_loop();
-    ASSERT_EQ(first, second) << "memory of closed loops is reused";
+    second = reopen(first);
     skui_inbox_push(&second->inbox, &handle->runnable);
     ASSERT_EQ(0, skua_loop_run_once(second, 0));
     EXPECT_FALSE(ran);
@@ -199,10 +208,7 @@ TEST(LoopReopen, RefusesThePostOfAnOlderId)
     skua_loop *second;
 
     ASSERT_EQ(0, skui_handle_new(first, set_flag, &ran, &handle));
-    ASSERT_EQ(0, skua_loop_close(first));
-    skua_loop_unref(first);
-    second = open_loop();
-    ASSERT_EQ(first, second);
+    second = reopen(first);
     EXPECT_FALSE(skui_loop_queue(second, handle->loop_id, &handle->runnable));
     skua_handle_unref(handle);
     EXPECT_EQ(0, skua_loop_close(second));
