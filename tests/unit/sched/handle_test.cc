@@ -8,15 +8,41 @@ namespace
 
 using conformance::Handle;
 
-/** Callbacks that run at the same time, one on each loop. */
 class HandleCancel : public conformance::Harness
 {
   protected:
+    using Handles = std::vector<Handle>;
+
     static void yield_until(const std::atomic<int> &value, int least)
     {
         while (value < least) {
             std::this_thread::yield();
         }
+    }
+
+    /** A callback on each loop: `body` runs once all are in theirs. */
+    void run_together(const std::function<void(const Handles &, int)> &body)
+    {
+        EXPECT_EQ(0, run([&] {
+                      const std::vector<skua_loop *> all = loops();
+                      const int count = static_cast<int>(all.size());
+                      Handles handles(all.size());
+                      std::atomic<int> entered = 0;
+                      std::atomic<int> posted = 0;
+                      conformance::Latch latch(count);
+
+                      for (int i = 0; i < count; i++) {
+                          handles[i] = post(all[i], [&, i] {
+                              entered++;
+                              yield_until(posted, 1);
+                              yield_until(entered, count);
+                              body(handles, i);
+                              latch.down();
+                          });
+                      }
+                      posted = 1;
+                      return latch.wait();
+                  }));
     }
 };
 
@@ -25,26 +51,9 @@ TEST_P(HandleCancel, InARingOfCallbacksDoesNotWait)
     const int count = static_cast<int>(GetParam());
 
     for (int round = 0; round < 50; round++) {
-        EXPECT_EQ(0, run([&] {
-                      std::vector<skua_loop *> all = loops();
-                      std::vector<Handle> handles(all.size());
-                      std::atomic<int> entered = 0;
-                      std::atomic<int> posted = 0;
-                      conformance::Latch latch(count);
-
-                      for (int i = 0; i < count; i++) {
-                          handles[i] = post(all[i], [&, i] {
-                              entered++;
-                              yield_until(posted, 1);
-                              yield_until(entered, count);
-                              EXPECT_EQ(0, skua_handle_cancel(
-                                               handles[(i + 1) % count].get()));
-                              latch.down();
-                          });
-                      }
-                      posted = 1;
-                      return latch.wait();
-                  }));
+        run_together([&](const Handles &handles, int i) {
+            EXPECT_EQ(0, skua_handle_cancel(handles[(i + 1) % count].get()));
+        });
     }
 }
 
@@ -53,31 +62,15 @@ TEST_P(HandleCancel, InAChainOfCallbacksWaitsForEach)
     const int count = static_cast<int>(GetParam());
 
     for (int round = 0; round < 50; round++) {
-        EXPECT_EQ(0, run([&] {
-                      std::vector<skua_loop *> all = loops();
-                      std::vector<Handle> handles(all.size());
-                      std::vector<std::atomic<bool>> ended(all.size());
-                      std::atomic<int> entered = 0;
-                      std::atomic<int> posted = 0;
-                      conformance::Latch latch(count);
+        std::vector<std::atomic<bool>> ended(count);
 
-                      for (int i = 0; i < count; i++) {
-                          handles[i] = post(all[i], [&, i] {
-                              entered++;
-                              yield_until(posted, 1);
-                              yield_until(entered, count);
-                              if (i + 1 < count) {
-                                  EXPECT_EQ(0, skua_handle_cancel(
-                                                   handles[i + 1].get()));
-                                  EXPECT_TRUE(ended[i + 1]);
-                              }
-                              ended[i] = true;
-                              latch.down();
-                          });
-                      }
-                      posted = 1;
-                      return latch.wait();
-                  }));
+        run_together([&](const Handles &handles, int i) {
+            if (i + 1 < count) {
+                EXPECT_EQ(0, skua_handle_cancel(handles[i + 1].get()));
+                EXPECT_TRUE(ended[i + 1]);
+            }
+            ended[i] = true;
+        });
     }
 }
 
