@@ -22,11 +22,13 @@ namespace
 /* Resume as a loop does, inlined where the CPU's switch offers that. */
 bool as_loop;
 
-/* A coroutine that runs `body` and goes back to whoever resumed it. */
+/* A coroutine that runs `body(itself)` and goes back to whoever resumed it. */
 class Coroutine
 {
   public:
-    Coroutine(skui_stack_pool *from_pool, std::function<void()> what)
+    using Body = std::function<void(Coroutine &)>;
+
+    Coroutine(skui_stack_pool *from_pool, Body what)
         : pool(from_pool), body(std::move(what))
     {
         EXPECT_EQ(skui_stack_pool_get(pool, &stack), 0);
@@ -60,12 +62,12 @@ class Coroutine
         auto *coroutine = static_cast<Coroutine *>(arg);
 
         skui_coroutine_entered(&coroutine->self, coroutine->resumer);
-        coroutine->body();
+        coroutine->body(*coroutine);
         skui_coroutine_switch_last(&coroutine->self, coroutine->resumer);
     }
 
     skui_stack_pool *pool;
-    std::function<void()> body;
+    Body body;
     skui_stack stack{};
     skui_coroutine self{};
     skui_coroutine *resumer = nullptr;
@@ -94,15 +96,13 @@ class CoroutineSwitch : public testing::TestWithParam<bool>
 TEST_P(CoroutineSwitch, GoesThereAndBack)
 {
     std::vector<int> order;
-    Coroutine *self = nullptr;
-    Coroutine coroutine(&pool, [&] {
+    Coroutine coroutine(&pool, [&](Coroutine &self) {
         for (int i = 0; i < 3; i++) {
             order.push_back(i);
-            self->suspend();
+            self.suspend();
         }
     });
 
-    self = &coroutine;
     for (int i = 0; i < 4; i++) {
         coroutine.resume(&main);
         order.push_back(100 + i);
@@ -112,7 +112,7 @@ TEST_P(CoroutineSwitch, GoesThereAndBack)
 
 #if defined(__x86_64__) && !defined(SKUA_GENERIC_SWITCH)
 /* Sets every callee-saved register, switches, and counts what changed. */
-static int registers_lost(Coroutine *coroutine, uint64_t seed)
+static int registers_lost(Coroutine &coroutine, uint64_t seed)
 {
     register uint64_t b __asm__("rbx") = seed + 1;
     register uint64_t c __asm__("r12") = seed + 2;
@@ -121,7 +121,7 @@ static int registers_lost(Coroutine *coroutine, uint64_t seed)
     register uint64_t f __asm__("r15") = seed + 5;
 
     __asm__ __volatile__("" : "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f));
-    coroutine->suspend();
+    coroutine.suspend();
     __asm__ __volatile__("" : "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f));
     return (b != seed + 1) + (c != seed + 2) + (d != seed + 3) +
            (e != seed + 4) + (f != seed + 5);
@@ -130,13 +130,11 @@ static int registers_lost(Coroutine *coroutine, uint64_t seed)
 TEST_P(CoroutineSwitch, KeepsCalleeSavedRegistersOfEach)
 {
     int lost = 0;
-    Coroutine *first = nullptr;
-    Coroutine *second = nullptr;
-    Coroutine one(&pool, [&] { lost += registers_lost(first, 1000); });
-    Coroutine two(&pool, [&] { lost += registers_lost(second, 2000); });
+    Coroutine one(&pool,
+                  [&](Coroutine &self) { lost += registers_lost(self, 1000); });
+    Coroutine two(&pool,
+                  [&](Coroutine &self) { lost += registers_lost(self, 2000); });
 
-    first = &one;
-    second = &two;
     one.resume(&main);
     two.resume(&main);
     one.resume(&main);
@@ -147,19 +145,17 @@ TEST_P(CoroutineSwitch, KeepsCalleeSavedRegistersOfEach)
 
 TEST_P(CoroutineSwitch, KeepsTheRoundingModeOfEach)
 {
-    Coroutine *self = nullptr;
     int seen = -1;
     volatile double one = 1.0;
     volatile double three = 3.0;
     double down = 0;
-    Coroutine coroutine(&pool, [&] {
+    Coroutine coroutine(&pool, [&](Coroutine &self) {
         fesetround(FE_UPWARD);
-        self->suspend();
+        self.suspend();
         seen = fegetround();
         down = one / three;
     });
 
-    self = &coroutine;
     ASSERT_EQ(fegetround(), FE_TONEAREST);
     coroutine.resume(&main);
     EXPECT_EQ(fegetround(), FE_TONEAREST);
@@ -172,18 +168,16 @@ TEST_P(CoroutineSwitch, KeepsTheRoundingModeOfEach)
 #if defined(__x86_64__)
 TEST_P(CoroutineSwitch, UnmaskingTrapsMeetsNoStaleFlags)
 {
-    Coroutine *self = nullptr;
     volatile long double zero = 0;
     volatile long double sink = 0;
-    Coroutine coroutine(&pool, [&] {
+    Coroutine coroutine(&pool, [&](Coroutine &self) {
         feclearexcept(FE_ALL_EXCEPT);
         feenableexcept(FE_DIVBYZERO);
-        self->suspend();
+        self.suspend();
         sink = sink + 1;
         fedisableexcept(FE_DIVBYZERO);
     });
 
-    self = &coroutine;
     coroutine.resume(&main);
     sink = 1 / zero; /* sticky flag of the main context, masked there */
     sink = 0;
@@ -195,15 +189,13 @@ TEST_P(CoroutineSwitch, UnmaskingTrapsMeetsNoStaleFlags)
 
 TEST_P(CoroutineSwitch, KeepsErrnoOfEach)
 {
-    Coroutine *self = nullptr;
     int seen = 0;
-    Coroutine coroutine(&pool, [&] {
+    Coroutine coroutine(&pool, [&](Coroutine &self) {
         errno = EDOM;
-        self->suspend();
+        self.suspend();
         seen = errno;
     });
 
-    self = &coroutine;
     errno = ERANGE;
     coroutine.resume(&main);
     EXPECT_TRUE(as_loop || errno == ERANGE);
@@ -215,15 +207,13 @@ TEST_P(CoroutineSwitch, KeepsErrnoOfEach)
 
 TEST_P(CoroutineSwitch, CarriesErrnoToAnotherThread)
 {
-    Coroutine *self = nullptr;
     int seen = 0;
-    Coroutine coroutine(&pool, [&] {
+    Coroutine coroutine(&pool, [&](Coroutine &self) {
         errno = EDOM;
-        self->suspend();
+        self.suspend();
         seen = errno;
     });
 
-    self = &coroutine;
     coroutine.resume(&main);
     std::thread other([&] {
         skui_coroutine thread{};
@@ -248,12 +238,13 @@ TEST_P(CoroutineSwitch, HoldsManyAtOnce)
     size_t sum = 0;
 
     for (size_t i = 0; i < many; i++) {
-        all.push_back(std::make_unique<Coroutine>(&pool, [&sum, &all, i] {
-            size_t mine = i;
+        all.push_back(
+            std::make_unique<Coroutine>(&pool, [&sum, i](Coroutine &self) {
+                size_t mine = i;
 
-            all[i]->suspend();
-            sum += mine;
-        }));
+                self.suspend();
+                sum += mine;
+            }));
     }
     for (int round = 0; round < 2; round++) {
         for (auto &coroutine : all) {
@@ -302,7 +293,8 @@ TEST_P(CoroutineSwitch, ReusesAStackLeftInTheMiddleOfACall)
         skui_coroutine_fini(&self);
         skui_stack_pool_put(&pool, &stack);
 
-        Coroutine next(&pool, [round] { dirty_frames(5 + round % 7); });
+        Coroutine next(&pool,
+                       [round](Coroutine &) { dirty_frames(5 + round % 7); });
         next.resume(&main);
     }
 }
@@ -311,7 +303,8 @@ TEST_P(CoroutineSwitch, BacktraceEndsInTheFirstFrame)
 {
     void *frames[64];
     int count = 0;
-    Coroutine coroutine(&pool, [&] { count = backtrace(frames, 64); });
+    Coroutine coroutine(&pool,
+                        [&](Coroutine &) { count = backtrace(frames, 64); });
 
     (void)backtrace(frames, 64); /* loads the unwinder on the big stack */
     coroutine.resume(&main);
@@ -322,7 +315,7 @@ TEST_P(CoroutineSwitch, BacktraceEndsInTheFirstFrame)
 TEST_P(CoroutineSwitch, ExceptionsStayInside)
 {
     bool caught = false;
-    Coroutine coroutine(&pool, [&] {
+    Coroutine coroutine(&pool, [&](Coroutine &) {
         try {
             throw 7;
         } catch (int) {
