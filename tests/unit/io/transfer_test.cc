@@ -3,6 +3,7 @@
 #include "task_support.h"
 
 #include <cstring>
+#include <string_view>
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +20,16 @@ class SocketRecv : public Loops
 class SocketSend : public Loops
 {
 };
+
+void Send(skua_socket *socket, std::string_view text)
+{
+    EXPECT_EQ(skua_sock_sendall(socket, text.data(), text.size()), 0);
+}
+
+int RecvByte(skua_socket *socket, char *out_byte)
+{
+    return static_cast<int>(skua_sock_recv_into(socket, out_byte, 1));
+}
 
 int Echo(skua_socket *socket)
 {
@@ -60,8 +71,7 @@ TEST_P(SocketEcho, ReturnsEveryMessage)
         for (int i = 0; i < 200; i++) {
             std::string text = "message " + std::to_string(i);
 
-            EXPECT_EQ(skua_sock_sendall(pair.client, text.data(), text.size()),
-                      0);
+            Send(pair.client, text);
             EXPECT_EQ(RecvAll(pair.client, text.size()), text);
         }
         EXPECT_EQ(skua_sock_shutdown(pair.client, SHUT_WR), 0);
@@ -94,8 +104,7 @@ TEST_P(SocketEcho, ServesManyConnectionsAtOnce)
                 EXPECT_EQ(
                     skua_sock_connect(nullptr, listener.port(), socket.Out()),
                     0);
-                EXPECT_EQ(skua_sock_sendall(socket, text.data(), text.size()),
-                          0);
+                Send(socket, text);
                 EXPECT_EQ(RecvAll(socket, text.size()), text);
                 return 0;
             });
@@ -110,7 +119,7 @@ TEST_P(SocketRecv, GivesWhatIsThereInItsOwnMemory)
         Pair pair;
         void *data = nullptr;
 
-        EXPECT_EQ(skua_sock_sendall(pair.client, "hello", 5), 0);
+        Send(pair.client, "hello");
         EXPECT_EQ(skua_sock_recv(pair.server, SIZE_MAX, &data), 5);
         EXPECT_EQ(std::memcmp(data, "hello", 5), 0);
         skua_release(data);
@@ -125,7 +134,7 @@ TEST_P(SocketRecv, EndsWithZeroAgainAndAgainAfterHalfClose)
         char byte;
         void *data = &byte;
 
-        EXPECT_EQ(skua_sock_sendall(pair.client, "ab", 2), 0);
+        Send(pair.client, "ab");
         EXPECT_EQ(skua_sock_shutdown(pair.client, SHUT_WR), 0);
         EXPECT_EQ(RecvAll(pair.server, 10), "ab");
         for (int i = 0; i < 3; i++) {
@@ -133,7 +142,7 @@ TEST_P(SocketRecv, EndsWithZeroAgainAndAgainAfterHalfClose)
             EXPECT_EQ(skua_sock_recv(pair.server, 100, &data), 0);
             EXPECT_EQ(data, nullptr);
         }
-        EXPECT_EQ(skua_sock_sendall(pair.server, "still", 5), 0);
+        Send(pair.server, "still");
         EXPECT_EQ(RecvAll(pair.client, 5), "still");
         return 0;
     });
@@ -144,9 +153,7 @@ TEST_P(SocketRecv, ReportsAReset)
     Run([] {
         Pair pair;
         char byte;
-        Task reader([&] {
-            return static_cast<int>(skua_sock_recv_into(pair.server, &byte, 1));
-        });
+        Task reader([&] { return RecvByte(pair.server, &byte); });
 
         LetOthersRun();
         ResetOnClose(pair.client);
@@ -169,8 +176,8 @@ TEST_P(SocketRecv, TimesOutAndWorksAfterwards)
                   -ETIMEDOUT);
         EXPECT_EQ(skua_sock_recv_into_until(pair.server, &byte, 1, 0),
                   -ETIMEDOUT);
-        EXPECT_EQ(skua_sock_sendall(pair.client, "x", 1), 0);
-        EXPECT_EQ(skua_sock_recv_into(pair.server, &byte, 1), 1);
+        Send(pair.client, "x");
+        EXPECT_EQ(RecvByte(pair.server, &byte), 1);
         return 0;
     });
 }
@@ -181,9 +188,7 @@ TEST_P(SocketRecv, N066_CancelledWaitEndsAndTheNextOneWorks)
     Run([] {
         Pair pair;
         char byte = 0;
-        Body recv_one = [&] {
-            return static_cast<int>(skua_sock_recv_into(pair.server, &byte, 1));
-        };
+        Body recv_one = [&] { return RecvByte(pair.server, &byte); };
 
         for (int i = 0; i < 20; i++) {
             Task cancelled(recv_one);
@@ -191,7 +196,7 @@ TEST_P(SocketRecv, N066_CancelledWaitEndsAndTheNextOneWorks)
             LetOthersRun();
             EXPECT_EQ(cancelled.Cancel(), SKUA_ECANCELED);
             Task reader(recv_one);
-            EXPECT_EQ(skua_sock_sendall(pair.client, "x", 1), 0);
+            Send(pair.client, "x");
             EXPECT_EQ(reader.Await(), 1);
             EXPECT_EQ(byte, 'x');
         }
@@ -204,19 +209,15 @@ TEST_P(SocketRecv, RefusesASecondReader)
     Run([] {
         Pair pair;
         char byte;
-        Body recv_one = [&] {
-            return static_cast<int>(skua_sock_recv_into(pair.server, &byte, 1));
-        };
+        Body recv_one = [&] { return RecvByte(pair.server, &byte); };
         Task first(recv_one);
 
         LetOthersRun();
         int status = static_cast<int>(
             skua_sock_recv_into_until(pair.server, &byte, 1, Soon()));
-        if (status == -ETIMEDOUT) { // this one was the first
-            EXPECT_EQ(skua_sock_sendall(pair.client, "x", 1), 0);
-        } else {
+        Send(pair.client, "x");
+        if (status != -ETIMEDOUT) { // else this one was the first
             EXPECT_EQ(status, -EBUSY);
-            EXPECT_EQ(skua_sock_sendall(pair.client, "x", 1), 0);
             EXPECT_EQ(first.Await(), 1);
         }
         return 0;
@@ -286,7 +287,7 @@ TEST_P(SocketSend, TellsHowMuchWasSentBeforeTheDeadline)
         EXPECT_GT(sent, 0u);
         EXPECT_LT(sent, block.size());
         EXPECT_EQ(RecvAll(pair.server, sent).size(), sent);
-        EXPECT_EQ(skua_sock_sendall(pair.client, "end", 3), 0);
+        Send(pair.client, "end");
         EXPECT_EQ(RecvAll(pair.server, 3), "end");
         return 0;
     });
@@ -302,7 +303,7 @@ TEST_P(SocketSend, CancelledWhileFullAndWorksAfterwards)
         LetOthersRun();
         EXPECT_EQ(writer.Cancel(), SKUA_ECANCELED);
         EXPECT_EQ(RecvAll(pair.server, total).size(), total);
-        EXPECT_EQ(skua_sock_sendall(pair.client, "z", 1), 0);
+        Send(pair.client, "z");
         EXPECT_EQ(RecvAll(pair.server, 1), "z");
         return 0;
     });
@@ -389,8 +390,8 @@ TEST_P(SocketKind, AnAdoptedDescriptorKeepsItsKind)
         EXPECT_EQ(skua_sock_connect("127.0.0.1", listener.port(), client.Out()),
                   0);
         EXPECT_EQ(skua_sock_accept(adopted, server.Out()), 0);
-        EXPECT_EQ(skua_sock_sendall(client, "x", 1), 0);
-        EXPECT_EQ(skua_sock_recv_into(server, &byte, 1), 1);
+        Send(client, "x");
+        EXPECT_EQ(RecvByte(server, &byte), 1);
         return 0;
     });
 }
