@@ -2,14 +2,23 @@
 /*
  * task_group.c - children that end before their scope does.
  * Threads     The parent and its children, on any loops.
- * Invariants  A child is in the list from its start to its end, when the
- *             runtime still holds a reference or nobody can take one. The
- *             group is freed by the parent after the last child's observer has
- *             let go of the lock.
- * Ordering    SL1 for all fields and for the children's links; RF1.
+ * Invariants  A child is in its cohort's list from its start to its end, when
+ *             the runtime still holds a reference or nobody can take one. A
+ *             cohort is in the group's list while it has children or admits
+ *             some; the group is freed by the parent after who took the last
+ *             one out has let go of the lock.
+ * Ordering    SL1 for all fields and for the children's links; RF1. The
+ *             group's lock is held while a cohort's is taken, never the other
+ *             way round.
+ * Rejected    One list for all children: creating on one core and ending on
+ *             another moved its lock's line twice for each child (50 ns of
+ *             170). One cohort for each loop: children end elsewhere.
  *
  * The group observes its children: each tells its end in the thread that
- * completes it. The last one wakes the parent, if that waits in join.
+ * completes it. The last one wakes the parent, if that waits in join. Children
+ * that are created one after the other form a cohort, with a lock of its own:
+ * so who ends them does not meet who creates the next ones. The first cohort
+ * lies in the group.
  */
 #include "skua/task_group.h"
 
@@ -26,21 +35,35 @@ enum group_phase {
     GROUP_JOINED,
 };
 
+enum { COHORT_CAPACITY = 64 };
+
+struct group;
+
+/* Guarded by its lock, but for what is said. One cache line. */
+struct cohort {
+    struct skui_observer observer; /* of its children; constant */
+    struct group *group;           /* constant */
+    struct cohort *next;           /* guarded by the group's lock */
+    struct cohort *prev;           /* guarded by the group's lock */
+    struct skui_task *children;    /* those that live; marked: cancelled */
+    struct skui_spinlock lock;
+    uint16_t admitted; /* guarded by the group's lock; full: it admits none */
+    uint16_t left;     /* that are to end, with those to be admitted */
+};
+
 /* All guarded by the lock, but for the parent's own. */
 struct group {
-    struct skui_observer observer; /* of the children; set by the first */
+    struct cohort first;
+    struct cohort *cohorts;  /* newest first: that one may admit */
+    skua_task *parent;       /* set by the first child */
+    skui_claim waiter;       /* woken when no cohort is left; or 0 */
+    skua_exception **errors; /* in order of completion; see group_has_room() */
     struct skui_spinlock lock;
-    uint32_t phase;
-    skua_task *parent;          /* set by the first child */
-    struct skui_task *children; /* those that live; marked: cancelled */
-    size_t live;
-    skui_claim waiter;       /* woken when live falls to 0; or 0 */
-    skua_exception **errors; /* in order of completion */
+    int lost_status; /* an error that found no memory */
     uint32_t error_count;
-    uint32_t error_capacity;
+    uint8_t phase;
     bool joining;          /* the parent waits in join */
     bool parent_cancelled; /* by the group: join takes that back */
-    int lost_status;       /* an error that found no memory */
 };
 
 _Static_assert(sizeof(struct group) <= sizeof(skua_task_group),
@@ -51,24 +74,30 @@ static struct group *group_of(skua_task_group *group)
     return (struct group *)(void *)group->opaque;
 }
 
+/* Room for one more error; there is room for 4, 8, 16 ... */
+static bool group_has_room(struct group *group)
+{
+    uint32_t count = group->error_count;
+    skua_exception **grown;
+
+    if (count != 0 && (count < 4 || (count & (count - 1)) != 0)) {
+        return true;
+    }
+    grown = skui_resize(group->errors,
+                        (count == 0 ? 4 : 2 * (size_t)count) * sizeof(*grown));
+    if (grown != NULL) {
+        group->errors = grown;
+    }
+    return grown != NULL;
+}
+
 static void group_note_error(struct group *group, int status,
                              skua_exception *exception)
 {
     if (exception == NULL) {
         exception = skui_exception_bare(status);
     }
-    if (exception != NULL && group->error_count == group->error_capacity) {
-        uint32_t capacity =
-            group->error_capacity == 0 ? 4 : group->error_capacity * 2;
-        skua_exception **grown =
-            skui_resize(group->errors, capacity * sizeof(*grown));
-
-        if (grown != NULL) {
-            group->errors = grown;
-            group->error_capacity = capacity;
-        }
-    }
-    if (exception == NULL || group->error_count == group->error_capacity) {
+    if (exception == NULL || !group_has_room(group)) {
         group->lost_status = status;
         skua_exception_unref(exception);
         return;
@@ -76,21 +105,36 @@ static void group_note_error(struct group *group, int status,
     group->errors[group->error_count++] = exception;
 }
 
-/* References to children that were not cancelled yet. */
-static size_t group_next_to_cancel(struct group *group, skua_task **batch,
-                                   size_t capacity)
+/* References to children of a cohort that were not cancelled yet. */
+static size_t cohort_next_to_cancel(struct cohort *cohort, skua_task **batch,
+                                    size_t capacity)
 {
     struct skui_task *child;
     size_t count = 0;
 
-    skui_spinlock_lock(&group->lock);
-    for (child = group->children; child != NULL && count < capacity;
+    skui_spinlock_lock(&cohort->lock);
+    for (child = cohort->children; child != NULL && count < capacity;
          child = child->sibling_next) {
         /* One that has no reference any more is ending. */
         if (!child->mark && skui_future_try_ref(&child->future)) {
             batch[count++] = &child->future;
         }
         child->mark = true;
+    }
+    skui_spinlock_unlock(&cohort->lock);
+    return count;
+}
+
+static size_t group_next_to_cancel(struct group *group, skua_task **batch,
+                                   size_t capacity)
+{
+    struct cohort *cohort;
+    size_t count = 0;
+
+    skui_spinlock_lock(&group->lock);
+    for (cohort = group->cohorts; cohort != NULL && count < capacity;
+         cohort = cohort->next) {
+        count += cohort_next_to_cancel(cohort, batch + count, capacity - count);
     }
     skui_spinlock_unlock(&group->lock);
     return count;
@@ -112,29 +156,65 @@ static void group_cancel_children(struct group *group)
     } while (count > 0);
 }
 
-static void group_link(struct group *group, struct skui_task *child)
+static void cohort_link(struct cohort *cohort, struct skui_task *child)
 {
     child->mark = false;
     child->sibling_prev = NULL;
-    child->sibling_next = group->children;
+    child->sibling_next = cohort->children;
     if (child->sibling_next != NULL) {
         child->sibling_next->sibling_prev = child;
     }
-    group->children = child;
-    group->live++;
+    cohort->children = child;
 }
 
-static void group_unlink(struct group *group, struct skui_task *child)
+static void cohort_unlink(struct cohort *cohort, struct skui_task *child)
 {
     if (child->sibling_prev != NULL) {
         child->sibling_prev->sibling_next = child->sibling_next;
     } else {
-        group->children = child->sibling_next;
+        cohort->children = child->sibling_next;
     }
     if (child->sibling_next != NULL) {
         child->sibling_next->sibling_prev = child->sibling_prev;
     }
-    group->live--;
+}
+
+/* `count` of its places are done with; true when that was all: then the cohort
+ * is the caller's to take out. */
+static bool cohort_leave(struct cohort *cohort, struct skui_task *child,
+                         unsigned count)
+{
+    bool over;
+
+    skui_spinlock_lock(&cohort->lock);
+    if (child != NULL) {
+        cohort_unlink(cohort, child);
+    }
+    cohort->left = (uint16_t)(cohort->left - count);
+    over = cohort->left == 0;
+    skui_spinlock_unlock(&cohort->lock);
+    return over;
+}
+
+/* Under the group's lock. */
+static void group_take_out(struct group *group, struct cohort *cohort)
+{
+    if (cohort->prev != NULL) {
+        cohort->prev->next = cohort->next;
+    } else {
+        group->cohorts = cohort->next;
+    }
+    if (cohort->next != NULL) {
+        cohort->next->prev = cohort->prev;
+    }
+    cohort->group = NULL; /* the first one may be used again */
+}
+
+static void cohort_free(struct group *group, struct cohort *cohort)
+{
+    if (cohort != &group->first) {
+        skui_release_aligned(cohort);
+    }
 }
 
 /* The first failure aborts: siblings, and the parent's body if it is inside. */
@@ -168,43 +248,114 @@ static void child_failed(struct group *group,
 static void child_ended(struct skui_observer *observer, struct skui_task *child,
                         const struct skui_outcome *outcome)
 {
-    struct group *group = SKUI_CONTAINER_OF(observer, struct group, observer);
+    struct cohort *cohort =
+        SKUI_CONTAINER_OF(observer, struct cohort, observer);
+    struct group *group = cohort->group;
     skui_claim waiter = 0;
 
     if (outcome->status < 0 && outcome->status != SKUA_ECANCELED) {
         child_failed(group, outcome);
     }
+    if (!cohort_leave(cohort, child, 1)) {
+        return;
+    }
     skui_spinlock_lock(&group->lock);
-    group_unlink(group, child);
-    if (group->live == 0) {
+    group_take_out(group, cohort);
+    if (group->cohorts == NULL) {
         waiter = group->waiter;
         group->waiter = 0;
     }
     skui_spinlock_unlock(&group->lock);
     /* From here on the parent may free the group. */
+    cohort_free(group, cohort);
     if (waiter != 0) {
         (void)skui_wake(waiter, 0);
     }
 }
 
-static int group_admit(struct group *group, struct skui_task *child)
+/* Under the group's lock: let `cohort` admit children. When the parent waits
+ * for the end already, only one. */
+static void group_open(struct group *group, struct cohort *cohort)
+{
+    cohort->observer.ended = child_ended;
+    cohort->group = group;
+    cohort->admitted = group->joining ? COHORT_CAPACITY - 1 : 0;
+    cohort->left = group->joining ? 1 : COHORT_CAPACITY;
+    cohort->prev = NULL;
+    cohort->next = group->cohorts;
+    if (cohort->next != NULL) {
+        cohort->next->prev = cohort;
+    }
+    group->cohorts = cohort;
+}
+
+/* Under the group's lock: the cohort that admits the next child, if need be
+ * `*spare`, which it takes then. NULL when there is none. */
+static struct cohort *group_admitting(struct group *group,
+                                      struct cohort **spare)
+{
+    struct cohort *cohort = group->cohorts;
+
+    if (cohort != NULL && cohort->admitted < COHORT_CAPACITY) {
+        return cohort;
+    }
+    cohort = &group->first;
+    if (cohort->group != NULL) {
+        cohort = *spare;
+        *spare = NULL;
+    }
+    if (cohort != NULL) {
+        group_open(group, cohort);
+    }
+    return cohort;
+}
+
+/* 0, a refusal, or -EAGAIN when it needs a spare cohort. */
+static int group_try_admit(struct group *group, struct skui_task *child,
+                           struct cohort **spare)
 {
     const struct skui_task *self = skui_task_self();
-    int status = 0;
+    struct cohort *cohort;
 
-    skui_spinlock_lock(&group->lock);
     if (group->phase != GROUP_OPEN) {
-        status = SKUA_EINVALSTATE;
-    } else if (group->parent == NULL && self == NULL) {
-        status = SKUA_ENOLOOP;
-    } else {
-        if (group->parent == NULL) {
-            group->parent = (skua_task *)&self->future;
-            group->observer.ended = child_ended;
-        }
-        group_link(group, child);
+        return SKUA_EINVALSTATE;
     }
-    skui_spinlock_unlock(&group->lock);
+    if (group->parent == NULL && self == NULL) {
+        return SKUA_ENOLOOP;
+    }
+    cohort = group_admitting(group, spare);
+    if (cohort == NULL) {
+        return -EAGAIN;
+    }
+    if (group->parent == NULL) {
+        group->parent = (skua_task *)&self->future;
+    }
+    cohort->admitted++;
+    child->observer = &cohort->observer;
+    skui_spinlock_lock(&cohort->lock);
+    cohort_link(cohort, child);
+    skui_spinlock_unlock(&cohort->lock);
+    return 0;
+}
+
+static int group_admit(struct group *group, struct skui_task *child)
+{
+    struct cohort *spare = NULL;
+    int status;
+
+    for (;;) {
+        skui_spinlock_lock(&group->lock);
+        status = group_try_admit(group, child, &spare);
+        skui_spinlock_unlock(&group->lock);
+        if (status != -EAGAIN) {
+            break;
+        }
+        spare = skui_allocate_aligned(sizeof(*spare));
+        if (spare == NULL) {
+            return -ENOMEM;
+        }
+    }
+    skui_release_aligned(spare); /* if another one came first */
     return status;
 }
 
@@ -222,7 +373,7 @@ int skua_task_group_create_task(skua_task_group *task_group, skua_task_fn *fn,
         return SKUA_ENOLOOP;
     }
     group = group_of(task_group);
-    status = skui_task_create_observed(fn, arg, &group->observer, &child);
+    status = skui_task_create_observed(fn, arg, NULL, &child);
     if (status < 0) {
         return status;
     }
@@ -243,11 +394,36 @@ static void group_publish(skui_claim claim, void *arg)
     bool wait;
 
     skui_spinlock_lock(&group->lock);
-    wait = group->live > 0;
+    wait = group->cohorts != NULL;
     group->waiter = wait ? claim : 0;
     skui_spinlock_unlock(&group->lock);
     if (!wait) {
         (void)skui_wake(claim, 0);
+    }
+}
+
+/* The newest cohort admits no more. */
+static void group_seal(struct group *group)
+{
+    struct cohort *cohort;
+
+    skui_spinlock_lock(&group->lock);
+    cohort = group->cohorts;
+    if (cohort != NULL && cohort->admitted < COHORT_CAPACITY) {
+        unsigned unused = COHORT_CAPACITY - cohort->admitted;
+
+        cohort->admitted = COHORT_CAPACITY;
+        if (cohort_leave(cohort, NULL, unused)) {
+            group_take_out(group, cohort);
+        } else {
+            cohort = NULL;
+        }
+    } else {
+        cohort = NULL;
+    }
+    skui_spinlock_unlock(&group->lock);
+    if (cohort != NULL) {
+        cohort_free(group, cohort);
     }
 }
 
@@ -258,13 +434,13 @@ static int group_wait(struct group *group)
 
     for (;;) {
         bool first;
-        size_t live;
+        bool live;
 
         skui_spinlock_lock(&group->lock);
         group->waiter = 0; /* of an interrupted wait */
-        live = group->live;
+        live = group->cohorts != NULL;
         skui_spinlock_unlock(&group->lock);
-        if (live == 0) {
+        if (!live) {
             return result;
         }
         if (skui_task_wait(group_publish, group, SKUA_FOREVER) !=
@@ -328,6 +504,7 @@ int skua_task_group_join(skua_task_group *task_group)
     if (status < 0) {
         return status;
     }
+    group_seal(group);
     status = group_wait(group);
     if (group->parent_cancelled) {
         /* The group's own request is no cancellation of the parent. */
