@@ -564,14 +564,26 @@ int skui_loop_enter(skua_loop *loop)
     return 0;
 }
 
-void skui_loop_leave(skua_loop *loop)
+/* Nobody watches any more, and nobody runs what is left here: others may. */
+static void loop_hand_over(skua_loop *loop)
 {
+    size_t queued;
+
     if (skui_loop_unwatch(loop)) {
         struct skui_task *task = loop->idle.woken;
 
         loop->idle.woken = NULL;
         skui_loop_queue_here(loop, &task->runnable, task->pinned);
     }
+    queued = skui_ready_stealable_count(&loop->ready);
+    if (queued > 0) {
+        skui_runner_notify(loop->runner, NULL, queued);
+    }
+}
+
+void skui_loop_leave(skua_loop *loop)
+{
+    loop_hand_over(loop);
     skui_executor_add_loops(-1);
     skui_loop_set_self(NULL);
     skui_overflow_thread_fini();
