@@ -35,9 +35,10 @@ static int count_down(void *arg)
 static int spawn_group(struct spawn *spawn)
 {
     skua_task_group group = {0};
+    int64_t count = spawn->harness->count;
     int status = 0;
 
-    for (int64_t i = 0; i < spawn->harness->count && status == 0; i++) {
+    for (int64_t i = 0; i < count && status == 0; i++) {
         status = skua_task_group_create_task(&group, do_nothing, NULL);
     }
     harness_check(status, "skua_task_group_create_task");
@@ -46,10 +47,11 @@ static int spawn_group(struct spawn *spawn)
 
 static int spawn_detached(struct spawn *spawn)
 {
+    int64_t count = spawn->harness->count; /* read beside `left` but once */
     int status = skua_future_new(NULL, &spawn->done);
 
-    atomic_store(&spawn->left, spawn->harness->count);
-    for (int64_t i = 0; i < spawn->harness->count && status == 0; i++) {
+    atomic_store(&spawn->left, count);
+    for (int64_t i = 0; i < count && status == 0; i++) {
         status = skua_create_task(count_down, spawn, NULL);
     }
     harness_check(status, "skua_create_task");
