@@ -36,7 +36,7 @@ static inline void skui_prefetch_task(const void *task)
 
     __builtin_prefetch(lines, 1);
     __builtin_prefetch(lines + SKUI_CACHE_LINE, 1);
-    __builtin_prefetch(lines + 2 * SKUI_CACHE_LINE, 1);
+    __builtin_prefetch(lines + (size_t)2 * SKUI_CACHE_LINE, 1);
 }
 
 #endif
