@@ -308,15 +308,15 @@ static bool poller_is_bare(struct skui_poller *poller)
            !skui_load_relaxed(&poller->woken) && poller->watches.capacity == 0;
 }
 
-static int epoll_poll(struct skui_poller *poller, int64_t timeout_ns)
+/* Out of line: a look at a bare poller, between any two tasks, needs no frame.
+ */
+static SKUI_NOINLINE int poller_deliver(struct skui_poller *poller,
+                                        int64_t timeout_ns)
 {
     struct epoll_event events[EVENTS_PER_POLL];
     int delivered = 0;
     int count;
 
-    if (timeout_ns == 0 && poller_is_bare(poller)) {
-        return 0;
-    }
     /* relaxed: a hint; only a wake that was noted needs the exchange */
     if (skui_load_relaxed(&poller->woken)) {
         /* PL2 acquire: the wakes noted so far are seen by the wait below. */
@@ -330,6 +330,13 @@ static int epoll_poll(struct skui_poller *poller, int64_t timeout_ns)
         delivered += poller_dispatch(poller, &events[i]);
     }
     return delivered;
+}
+
+static int epoll_poll(struct skui_poller *poller, int64_t timeout_ns)
+{
+    return timeout_ns == 0 && poller_is_bare(poller)
+               ? 0
+               : poller_deliver(poller, timeout_ns);
 }
 
 static void epoll_wake(struct skui_poller *poller)
