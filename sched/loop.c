@@ -405,7 +405,9 @@ static void loop_wait_and_poll(skua_loop *loop, int64_t deadline_ns)
         loop_take_injected_in_turn(loop);
     }
     loop->polled = false;
-    (void)skui_loop_unwatch(loop);
+    if (loop->idle.watched != 0) {
+        (void)skui_loop_unwatch(loop);
+    }
 }
 
 /* Inlined into the loop over what is ready: see skui_arch_resume(). */

@@ -103,8 +103,8 @@ static struct skui_runnable *ready_peek_stealable(struct skui_ready *queue)
     return batch->entries[batch->position];
 }
 
-struct skui_runnable *skui_ready_pop(struct skui_ready *queue,
-                                     uint64_t before_ticket)
+struct skui_runnable *skui_ready_pop_either(struct skui_ready *queue,
+                                            uint64_t before_ticket)
 {
     struct skui_runnable *pinned = queue->pinned_head;
     struct skui_runnable *stealable = ready_peek_stealable(queue);
@@ -120,23 +120,7 @@ struct skui_runnable *skui_ready_pop(struct skui_ready *queue,
         }
         return stealable;
     }
-    if (pinned == NULL || pinned->ticket >= before_ticket) {
-        return NULL;
-    }
-    queue->pinned_head = skui_load_relaxed(&pinned->next); /* relaxed: owner */
-    if (queue->pinned_head == NULL) {
-        queue->pinned_tail = NULL;
-    } else {
-        skui_prefetch_task(queue->pinned_head);
-    }
-    return pinned;
-}
-
-bool skui_ready_is_empty(struct skui_ready *queue)
-{
-    return queue->pinned_head == NULL &&
-           queue->batch.position == queue->batch.count &&
-           skui_ready_stealable_count(queue) == 0;
+    return skui_ready_pop_pinned(queue, before_ticket);
 }
 
 size_t skui_ready_spill(struct skui_ready *queue, struct skui_runnable **out)

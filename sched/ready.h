@@ -69,12 +69,47 @@ static inline void skui_ready_push_pinned(struct skui_ready *queue,
 bool skui_ready_push_stealable(struct skui_ready *queue,
                                struct skui_runnable *runnable);
 
+/* Owner: whether all that lies here is pinned: with one loop it always is. */
+static inline bool skui_ready_is_all_pinned(struct skui_ready *queue)
+{
+    /* relaxed: owner's tail; a stale head only sends to the long way */
+    return queue->batch.position == queue->batch.count &&
+           skui_load_relaxed(&queue->tail) == skui_load_relaxed(&queue->head);
+}
+
+/* Owner: the oldest pinned entry, if its ticket is below `before_ticket`. */
+static inline struct skui_runnable *
+skui_ready_pop_pinned(struct skui_ready *queue, uint64_t before_ticket)
+{
+    struct skui_runnable *pinned = queue->pinned_head;
+
+    if (pinned == NULL || pinned->ticket >= before_ticket) {
+        return NULL;
+    }
+    queue->pinned_head = skui_load_relaxed(&pinned->next); /* relaxed: owner */
+    if (queue->pinned_head == NULL) {
+        queue->pinned_tail = NULL;
+    } else {
+        skui_prefetch_task(queue->pinned_head);
+    }
+    return pinned;
+}
+
+/* skui_ready_pop() when some of it may be stealable. */
+struct skui_runnable *skui_ready_pop_either(struct skui_ready *queue,
+                                            uint64_t before_ticket);
+
 /*
  * Owner: the entry with the lowest ticket, if that is below `before_ticket`;
  * else NULL.
  */
-struct skui_runnable *skui_ready_pop(struct skui_ready *queue,
-                                     uint64_t before_ticket);
+static inline struct skui_runnable *skui_ready_pop(struct skui_ready *queue,
+                                                   uint64_t before_ticket)
+{
+    return skui_ready_is_all_pinned(queue)
+               ? skui_ready_pop_pinned(queue, before_ticket)
+               : skui_ready_pop_either(queue, before_ticket);
+}
 
 /* Owner: the ticket that the next entry will get. */
 static inline uint64_t skui_ready_next_ticket(const struct skui_ready *queue)
@@ -91,9 +126,6 @@ static inline bool skui_ready_has_one(struct skui_ready *queue)
            skui_load_relaxed(&queue->tail) - skui_load_relaxed(&queue->head) <=
                1;
 }
-
-/* Owner. */
-bool skui_ready_is_empty(struct skui_ready *queue);
 
 /*
  * Owner: queue what any loop may run, oldest first, with one publication; there
@@ -119,6 +151,14 @@ size_t skui_ready_steal(struct skui_ready *victim, struct skui_ready *thief);
 
 /* Any thread: how much a thief would see; exact only for the owner. */
 size_t skui_ready_stealable_count(struct skui_ready *queue);
+
+/* Owner. */
+static inline bool skui_ready_is_empty(struct skui_ready *queue)
+{
+    return queue->pinned_head == NULL &&
+           queue->batch.position == queue->batch.count &&
+           skui_ready_stealable_count(queue) == 0;
+}
 
 /* Any thread: changes whenever the oldest entry of the ring does. */
 uint32_t skui_ready_head_position(struct skui_ready *queue);
