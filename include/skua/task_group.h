@@ -11,7 +11,7 @@ SKUA_BEGIN_DECLS
 
 /** In the caller's memory; all-zero: empty. It must live until joined. */
 typedef struct skua_task_group {
-    SKUA_ALIGNED(8) unsigned char opaque[96];
+    SKUA_ALIGNED(8) unsigned char opaque[104];
 } skua_task_group;
 
 /**

@@ -35,7 +35,10 @@ enum group_phase {
     GROUP_JOINED,
 };
 
-enum { COHORT_CAPACITY = 64 };
+enum {
+    COHORT_CAPACITY = 64,
+    COHORT_CANCELLED, /* in place of how many it admitted: it is full */
+};
 
 struct group;
 
@@ -54,7 +57,9 @@ struct cohort {
 /* All guarded by the lock, but for the parent's own. */
 struct group {
     struct cohort first;
-    struct cohort *cohorts;  /* newest first: that one may admit */
+    struct cohort *cohorts;  /* newest first: that one may admit; as the group
+                                aborts, those not cancelled first */
+    struct cohort *last;     /* of them, if there are any */
     skua_task *parent;       /* set by the first child */
     skui_claim waiter;       /* woken when no cohort is left; or 0 */
     skua_exception **errors; /* in order of completion; see group_has_room() */
@@ -125,37 +130,6 @@ static size_t cohort_next_to_cancel(struct cohort *cohort, skua_task **batch,
     return count;
 }
 
-static size_t group_next_to_cancel(struct group *group, skua_task **batch,
-                                   size_t capacity)
-{
-    struct cohort *cohort;
-    size_t count = 0;
-
-    skui_spinlock_lock(&group->lock);
-    for (cohort = group->cohorts; cohort != NULL && count < capacity;
-         cohort = cohort->next) {
-        count += cohort_next_to_cancel(cohort, batch + count, capacity - count);
-    }
-    skui_spinlock_unlock(&group->lock);
-    return count;
-}
-
-/* Cancel every child once, each outside the lock since that may run callbacks.
- */
-static void group_cancel_children(struct group *group)
-{
-    skua_task *batch[32];
-    size_t count;
-
-    do {
-        count = group_next_to_cancel(group, batch, 32);
-        for (size_t i = 0; i < count; i++) {
-            (void)skua_task_cancel(batch[i]);
-            skua_future_unref(batch[i]);
-        }
-    } while (count > 0);
-}
-
 static void cohort_link(struct cohort *cohort, struct skui_task *child)
 {
     child->mark = false;
@@ -197,7 +171,7 @@ static bool cohort_leave(struct cohort *cohort, struct skui_task *child,
 }
 
 /* Under the group's lock. */
-static void group_take_out(struct group *group, struct cohort *cohort)
+static void group_unlink(struct group *group, struct cohort *cohort)
 {
     if (cohort->prev != NULL) {
         cohort->prev->next = cohort->next;
@@ -206,7 +180,15 @@ static void group_take_out(struct group *group, struct cohort *cohort)
     }
     if (cohort->next != NULL) {
         cohort->next->prev = cohort->prev;
+    } else {
+        group->last = cohort->prev;
     }
+}
+
+/* Under the group's lock. */
+static void group_take_out(struct group *group, struct cohort *cohort)
+{
+    group_unlink(group, cohort);
     cohort->group = NULL; /* the first one may be used again */
 }
 
@@ -215,6 +197,82 @@ static void cohort_free(struct group *group, struct cohort *cohort)
     if (cohort != &group->first) {
         skui_release_aligned(cohort);
     }
+}
+
+/* The newest cohort admits no more. */
+static void group_seal(struct group *group)
+{
+    struct cohort *cohort;
+
+    skui_spinlock_lock(&group->lock);
+    cohort = group->cohorts;
+    if (cohort != NULL && cohort->admitted < COHORT_CAPACITY) {
+        unsigned unused = COHORT_CAPACITY - cohort->admitted;
+
+        cohort->admitted = COHORT_CAPACITY;
+        if (cohort_leave(cohort, NULL, unused)) {
+            group_take_out(group, cohort);
+        } else {
+            cohort = NULL;
+        }
+    } else {
+        cohort = NULL;
+    }
+    skui_spinlock_unlock(&group->lock);
+    if (cohort != NULL) {
+        cohort_free(group, cohort);
+    }
+}
+
+/* Under the group's lock. */
+static void group_append(struct group *group, struct cohort *cohort)
+{
+    cohort->next = NULL;
+    cohort->prev = group->cohorts == NULL ? NULL : group->last;
+    if (cohort->prev != NULL) {
+        cohort->prev->next = cohort;
+    } else {
+        group->cohorts = cohort;
+    }
+    group->last = cohort;
+}
+
+/* Each cohort that is through moves to the end, so none is looked at again. */
+static size_t group_next_to_cancel(struct group *group, skua_task **batch,
+                                   size_t capacity)
+{
+    struct cohort *cohort;
+    size_t count = 0;
+
+    skui_spinlock_lock(&group->lock);
+    while ((cohort = group->cohorts) != NULL && count < capacity &&
+           cohort->admitted != COHORT_CANCELLED) {
+        count += cohort_next_to_cancel(cohort, batch + count, capacity - count);
+        if (count < capacity) {
+            cohort->admitted = COHORT_CANCELLED;
+            group_unlink(group, cohort);
+            group_append(group, cohort);
+        }
+    }
+    skui_spinlock_unlock(&group->lock);
+    return count;
+}
+
+/* Cancel every child once, each outside the lock since that may run callbacks.
+ */
+static void group_cancel_children(struct group *group)
+{
+    skua_task *batch[32];
+    size_t count;
+
+    group_seal(group); /* the phase has changed: it admits no more */
+    do {
+        count = group_next_to_cancel(group, batch, 32);
+        for (size_t i = 0; i < count; i++) {
+            (void)skua_task_cancel(batch[i]);
+            skua_future_unref(batch[i]);
+        }
+    } while (count > 0);
 }
 
 /* The first failure aborts: siblings, and the parent's body if it is inside. */
@@ -285,6 +343,8 @@ static void group_open(struct group *group, struct cohort *cohort)
     cohort->next = group->cohorts;
     if (cohort->next != NULL) {
         cohort->next->prev = cohort;
+    } else {
+        group->last = cohort;
     }
     group->cohorts = cohort;
 }
@@ -399,31 +459,6 @@ static void group_publish(skui_claim claim, void *arg)
     skui_spinlock_unlock(&group->lock);
     if (!wait) {
         (void)skui_wake(claim, 0);
-    }
-}
-
-/* The newest cohort admits no more. */
-static void group_seal(struct group *group)
-{
-    struct cohort *cohort;
-
-    skui_spinlock_lock(&group->lock);
-    cohort = group->cohorts;
-    if (cohort != NULL && cohort->admitted < COHORT_CAPACITY) {
-        unsigned unused = COHORT_CAPACITY - cohort->admitted;
-
-        cohort->admitted = COHORT_CAPACITY;
-        if (cohort_leave(cohort, NULL, unused)) {
-            group_take_out(group, cohort);
-        } else {
-            cohort = NULL;
-        }
-    } else {
-        cohort = NULL;
-    }
-    skui_spinlock_unlock(&group->lock);
-    if (cohort != NULL) {
-        cohort_free(group, cohort);
     }
 }
 
