@@ -48,6 +48,10 @@ const char *skua_strerror(int status)
         return "the object belongs to the parent process";
     case SKUA_EBROKEN:
         return "the producer went away";
+    case SKUA_EBROKENBARRIER:
+        return "the barrier is broken";
+    case SKUA_ESHUTDOWN:
+        return "the queue is shut down";
     default:
         break;
     }

@@ -63,6 +63,10 @@
 #define SKUA_EFORKED (-4106)
 /** The producer of a future went away without completing it. */
 #define SKUA_EBROKEN (-4107)
+/** The barrier was reset or aborted (asyncio.BrokenBarrierError). */
+#define SKUA_EBROKENBARRIER (-4108)
+/** The queue was shut down (asyncio.QueueShutDown). */
+#define SKUA_ESHUTDOWN (-4109)
 
 SKUA_BEGIN_DECLS
 
