@@ -35,10 +35,8 @@
 #include "future.h"
 
 #include <errno.h>
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "futex.h"
 #include "loop.h"
 #include "report.h"
 #include "task.h"
@@ -272,8 +270,7 @@ static void fire_thread(struct skui_waiter *waiter)
     }
     /* The thread may have freed the node: its memory is type-stable, and a
      * wake too many is harmless. */
-    (void)syscall(SYS_futex, &waiter->life, FUTEX_WAKE_PRIVATE, 1, NULL, NULL,
-                  0);
+    skui_futex_wake(&waiter->life);
 }
 
 static void fire_inline(struct skui_waiter *waiter, skua_future *future)

@@ -6,47 +6,18 @@
  * Ordering    FU3 life of a waiter.
  */
 #include <errno.h>
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "futex.h"
 #include "future.h"
 #include "loop.h"
 #include "task.h"
 
 /* --- waiting in a plain thread --- */
 
-struct waiter_sleep {
-    struct timespec time;
-    const struct timespec *limit; /* NULL: none */
-};
-
-/* False when the deadline is over. */
-static bool waiter_sleep_for(int64_t deadline_ns, struct waiter_sleep *sleep)
-{
-    int64_t now = skui_clock_now();
-    int64_t left;
-
-    sleep->limit = NULL;
-    if (deadline_ns == SKUA_FOREVER) {
-        return true;
-    }
-    if (deadline_ns <= now) {
-        return false; /* before the difference could overflow */
-    }
-    left = deadline_ns - now;
-    sleep->time.tv_sec = left / SKUA_S;
-    sleep->time.tv_nsec = left % SKUA_S;
-    sleep->limit = &sleep->time;
-    return true;
-}
-
 static int future_wait_thread(skua_future *future, int64_t deadline_ns)
 {
     struct skui_waiter *waiter =
         skui_waiter_make(SKUI_WAITER_THREAD, NULL, NULL);
-    struct waiter_sleep sleep;
 
     if (waiter == NULL) {
         return -ENOMEM;
@@ -57,12 +28,10 @@ static int future_wait_thread(skua_future *future, int64_t deadline_ns)
     }
     /* FU3 acquire: pairs with fire_thread(). */
     while (skui_load_acquire(&waiter->life) == SKUI_WAITER_LIVE) {
-        if (!waiter_sleep_for(deadline_ns, &sleep)) {
+        if (!skui_futex_wait(&waiter->life, SKUI_WAITER_LIVE, deadline_ns)) {
             skui_future_leave(future, waiter);
             return skui_future_is_done(future) ? 0 : -ETIMEDOUT;
         }
-        (void)syscall(SYS_futex, &waiter->life, FUTEX_WAIT_PRIVATE,
-                      SKUI_WAITER_LIVE, sleep.limit, NULL, 0);
     }
     skui_waiter_free(waiter);
     return 0;
