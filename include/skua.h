@@ -10,9 +10,11 @@
 #include <skua/future.h>
 #include <skua/loop.h>
 #include <skua/memory.h>
+#include <skua/queue.h>
 #include <skua/runner.h>
 #include <skua/socket.h>
 #include <skua/status.h>
+#include <skua/sync.h>
 #include <skua/task.h>
 #include <skua/task_group.h>
 #include <skua/time.h>

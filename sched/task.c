@@ -413,6 +413,33 @@ static bool task_park(skua_loop *loop, struct skui_task *task)
     }
 }
 
+/*
+ * Park a task whose context is saved and whose node is linked; the lock of its
+ * queue is still held, so nobody has taken the node yet. False when a request
+ * was pending: it goes on at once.
+ */
+static bool task_park_queued(skua_loop *loop, struct skui_task *task)
+{
+    struct skui_waitq_node *node = task->wait_node;
+    struct skui_spinlock *lock = node->lock;
+    void (*parked)(void *arg) = node->parked;
+    void *arg = node->parked_arg;
+    uint64_t word;
+    bool parks =
+        task_begin_wait(task, task_parked_phase(loop), SKUA_ECANCELED, &word);
+
+    if (parks) {
+        task_note_watched(loop, task, word);
+    } else {
+        skui_waitq_unlink(node);
+    }
+    skui_spinlock_unlock(lock); /* it may run elsewhere from here on */
+    if (parked != NULL) {
+        parked(arg);
+    }
+    return parks;
+}
+
 bool skui_task_prepare(skua_loop *loop, struct skui_task *task)
 {
     return task->coroutine.context != NULL || task_start(loop, task);
@@ -430,6 +457,8 @@ bool skui_task_after_step(skua_loop *loop, struct skui_task *task)
         return !task_park(loop, task);
     case SKUI_REQUEST_AWAIT:
         return !task_park_awaiting(loop, task);
+    case SKUI_REQUEST_QUEUE:
+        return !task_park_queued(loop, task);
     case SKUI_REQUEST_DONE:
         break;
     }
@@ -485,10 +514,28 @@ int skui_task_await(skua_loop *loop, struct skui_task *task,
     return reason;
 }
 
-/* End the wait of a task that nobody else can wake. */
-static void task_wake_owned(struct skui_task *task, int reason)
+int skui_task_wait_queued(struct skui_task *task, struct skui_waitq_node *node)
 {
-    /* relaxed: seen with the future's list (FU2) */
+    task->wait_node = node;
+    return task_switch_out(skui_loop_self(), task, SKUI_REQUEST_QUEUE);
+}
+
+void skui_task_start_deadline(skua_loop *loop, struct skui_task *task,
+                              struct skui_waitq_node *node, int64_t deadline_ns)
+{
+    task->wait_node = node;
+    task->timer_loop = loop;
+    skui_timers_start(&loop->timers, &task->timer, deadline_ns);
+}
+
+void skui_task_stop_deadline(struct skui_task *task)
+{
+    (void)skui_timers_cancel(&task->timer_loop->timers, &task->timer);
+}
+
+void skui_task_wake_owned(struct skui_task *task, int reason)
+{
+    /* relaxed: seen with the list that the task was taken from (FU2, SL1) */
     uint64_t word = skui_load_relaxed(&task->wait_word);
 
     (void)task_wake(task, word & SKUI_WAIT_SEQUENCE_MASK, reason);
@@ -499,12 +546,7 @@ void skui_task_fulfil(struct skui_task *task, int status, void *value)
     if (status == 0) {
         task->delivered = value;
     }
-    task_wake_owned(task, status == 0 ? SKUI_REASON_DELIVERED : 0);
-}
-
-void skui_task_refuse(struct skui_task *task)
-{
-    task_wake_owned(task, SKUA_ECANCELED);
+    skui_task_wake_owned(task, status == 0 ? SKUI_REASON_DELIVERED : 0);
 }
 
 int skui_task_wait(skui_publish_fn *publish, void *arg, int64_t deadline_ns)
@@ -555,6 +597,10 @@ void skui_task_timer_due(struct skui_timer *timer)
 {
     struct skui_task *task = SKUI_CONTAINER_OF(timer, struct skui_task, timer);
 
+    if (task->wait_node != NULL) {
+        skui_waitq_expire(task->wait_node);
+        return;
+    }
     /* relaxed: the wait cannot end before its timer has fired or is out */
     (void)task_wake(
         task, skui_load_relaxed(&task->wait_word) & SKUI_WAIT_SEQUENCE_MASK,

@@ -28,6 +28,7 @@
 #include "future.h"
 #include "skua/task.h"
 #include "timers.h"
+#include "waitq.h"
 
 SKUI_BEGIN_DECLS
 
@@ -55,6 +56,8 @@ enum skui_task_request {
     SKUI_REQUEST_YIELD, /* queue it again */
     SKUI_REQUEST_WAIT,  /* publish its wait and park it */
     SKUI_REQUEST_AWAIT, /* park it in the list of the future it awaits */
+    SKUI_REQUEST_QUEUE, /* park it where `wait_node` is queued, and let go of
+                           that list's lock */
     SKUI_REQUEST_DONE,  /* it has ended */
 };
 
@@ -104,6 +107,9 @@ struct skui_task {
     struct skui_stack stack;        /* while its context is not NULL */
     struct skui_frame frame;        /* empty while it does not run */
     skua_future *awaiting; /* read by a canceller that HOLDs the wait word */
+
+    struct skui_waitq_node *wait_node; /* while it waits in a queue, else NULL;
+                                          also read by its timer */
 
     /* While it waits for a claim. */
     skui_publish_fn *publish;
@@ -178,14 +184,30 @@ int skui_task_suspend(struct skui_task *task, skui_publish_fn *publish,
 /*
  * The task itself, on the loop that runs it: suspend until `future` is done,
  * which alone wakes it. 0, a SKUI_REASON_..., or SKUA_ECANCELED when
- * skui_task_refuse() woke it.
+ * a canceller woke it.
  */
 int skui_task_await(skua_loop *loop, struct skui_task *task,
                     skua_future *future);
 /* The completer: what `task` awaits is done; it was taken from the list. */
 void skui_task_fulfil(struct skui_task *task, int status, void *value);
-/* Wake a task that skui_future_withdraw() gave to the caller. */
-void skui_task_refuse(struct skui_task *task);
+/*
+ * Wake a task that only the caller can wake: skui_future_withdraw() gave it, or
+ * its node was taken out of a queue. `reason` as for skui_wake().
+ */
+void skui_task_wake_owned(struct skui_task *task, int reason);
+
+/*
+ * The task itself: suspend until it is woken by who takes `node` out of its
+ * queue. The caller holds the queue's lock, which is free once it is parked.
+ * The waker's reason, or SKUA_ECANCELED when a request was pending: then it
+ * has been taken out.
+ */
+int skui_task_wait_queued(struct skui_task *task, struct skui_waitq_node *node);
+/* Around that: have `node` expire at a time; stop that again. */
+void skui_task_start_deadline(skua_loop *loop, struct skui_task *task,
+                              struct skui_waitq_node *node,
+                              int64_t deadline_ns);
+void skui_task_stop_deadline(struct skui_task *task);
 
 /* The loop, before a step of a task that it took from a queue: false when that
  * has ended instead. */

@@ -28,6 +28,10 @@ bool skui_task_seize(struct skui_task *task)
         !skui_future_withdraw(task->awaiting, task)) {
         return false; /* whoever completes the future queues it */
     }
+    if (task->request == SKUI_REQUEST_QUEUE &&
+        !skui_waitq_take(task->wait_node)) {
+        return false; /* whoever took it out queues it */
+    }
     do {
         while ((word & SKUI_WAIT_HELD) != 0) {
             skui_cpu_relax(); /* a canceller is about to let go */
@@ -81,6 +85,7 @@ void skui_task_abandon(struct skui_task *task, skua_loop *loop)
     if (task->timer.pending) {
         (void)skui_timers_cancel(&task->timer_loop->timers, &task->timer);
     }
+    task->wait_node = NULL;
     task->frame.exception = NULL;
     task->future.reports_unread = false;
     skui_future_complete_sole(&task->future, &outcome);

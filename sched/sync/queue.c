@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * queue.c - items from those who put to those who get.
+ * Threads     Any; all of it under the queue's lock.
+ * Invariants  `promised` getters were woken for an item, `reserved` putters for
+ *             a place, and have not gone on. Items stay in the store until
+ *             their getter goes on, so one that was cancelled has nothing to
+ *             give back but the promise. Whenever the lock is free: nobody
+ *             waits for an item while one is not promised, nor for a place
+ *             while one is not reserved; and a queue that is shut down has no
+ *             waiting putters, nor, once empty, getters (queue_settle()).
+ * Ordering    SL1 for all of it.
+ * Progress    A few dozen instructions under the lock; a priority queue
+ *             compares O(log n) times there.
+ * Rejected    Handing the item to the getter itself: a cancelled getter would
+ *             have to put it back in front, which takes room that is gone by
+ *             then. Letting woken getters look again, as asyncio does: who
+ * comes later takes the item, and who waited longest begins anew. Lock-free
+ *             rings: the order of waiters, the exact size, shutdown and join
+ *             need the parts to change together, and a ring's two
+ *             compare-and-swaps cost what the lock does.
+ *
+ * What grows is allocated outside the lock.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "../memory.h"
+#include "../wait.h"
+#include "../waitq.h"
+#include "queue_store.h"
+
+/* Guarded by the lock, but for what is constant. */
+struct queue {
+    struct skui_spinlock lock;
+    bool shut;
+    uint32_t promised;
+    uint32_t reserved;
+    struct skui_queue_store store;
+    size_t maxsize;    /* constant; 0: no limit */
+    size_t unfinished; /* puts less task_done */
+    struct skui_waitq getters;
+    struct skui_waitq putters;
+    struct skui_waitq joiners;
+    skua_drop_fn *drop; /* constant */
+};
+
+_Static_assert(sizeof(struct queue) <= sizeof(skua_queue),
+               "the public storage fits");
+
+static struct queue *queue_of(skua_queue *queue)
+{
+    return (struct queue *)(void *)queue->opaque;
+}
+
+static int queue_init(skua_queue *queue, int64_t maxsize,
+                      enum skui_queue_order order, skua_compare_fn *compare)
+{
+    if (queue == NULL) {
+        return -EINVAL;
+    }
+    *queue_of(queue) = (struct queue){
+        .store = {.order = order, .compare = compare},
+        .maxsize = maxsize < 0 ? 0 : (size_t)maxsize,
+    };
+    return 0;
+}
+
+int skua_queue_init(skua_queue *queue, int64_t maxsize)
+{
+    return queue_init(queue, maxsize, SKUI_QUEUE_FIFO, NULL);
+}
+
+int skua_lifo_queue_init(skua_queue *queue, int64_t maxsize)
+{
+    return queue_init(queue, maxsize, SKUI_QUEUE_LIFO, NULL);
+}
+
+int skua_priority_queue_init(skua_queue *queue, int64_t maxsize,
+                             skua_compare_fn *compare)
+{
+    return compare == NULL
+               ? -EINVAL
+               : queue_init(queue, maxsize, SKUI_QUEUE_PRIORITY, compare);
+}
+
+int skua_queue_set_drop(skua_queue *queue, skua_drop_fn *drop)
+{
+    if (queue == NULL) {
+        return -EINVAL;
+    }
+    queue_of(queue)->drop = drop;
+    return 0;
+}
+
+/* --- under the lock --- */
+
+static bool queue_has_item(const struct queue *queue)
+{
+    return queue->store.count > queue->promised;
+}
+
+static bool queue_has_place(const struct queue *queue)
+{
+    return queue->maxsize == 0 ||
+           queue->store.count + queue->reserved < queue->maxsize;
+}
+
+/* Serve those who wait, as far as there is something for them. */
+static void queue_settle(struct queue *queue, struct skui_waitq_chain *chain)
+{
+    while (queue_has_item(queue) &&
+           skui_waitq_take_first(&queue->getters, chain) != NULL) {
+        queue->promised++;
+    }
+    while (!queue->shut && queue_has_place(queue) &&
+           skui_waitq_take_first(&queue->putters, chain) != NULL) {
+        queue->reserved++;
+    }
+    if (SKUI_UNLIKELY(queue->shut)) {
+        skui_waitq_take_all(&queue->putters, chain, SKUA_ESHUTDOWN);
+        if (queue->store.count == 0) {
+            skui_waitq_take_all(&queue->getters, chain, SKUA_ESHUTDOWN);
+        }
+    }
+    if (queue->unfinished == 0) {
+        skui_waitq_take_all(&queue->joiners, chain, 0);
+    }
+}
+
+/* Let go of the lock, with those served who wait. */
+static void queue_unlock(struct queue *queue)
+{
+    struct skui_waitq_chain chain = {NULL, NULL};
+
+    queue_settle(queue, &chain);
+    skui_spinlock_unlock(&queue->lock);
+    skui_waitq_grant(&chain);
+}
+
+/*
+ * Room for one more item; the lock is let go of meanwhile. False when memory is
+ * short. What made the caller put it must be looked at again after that.
+ */
+static bool queue_grow(struct queue *queue)
+{
+    size_t capacity = skui_queue_store_next_capacity(&queue->store);
+    struct skui_queue_slot *slots;
+
+    skui_spinlock_unlock(&queue->lock);
+    slots = capacity > SIZE_MAX / sizeof(*slots)
+                ? NULL
+                : skui_allocate(capacity * sizeof(*slots));
+    skui_spinlock_lock(&queue->lock);
+    if (slots != NULL && queue->store.capacity < capacity) {
+        slots = skui_queue_store_move(&queue->store, slots, capacity);
+    }
+    if (slots != NULL) {
+        /* Seldom enough to do it here: else it would be for the caller. */
+        skui_spinlock_unlock(&queue->lock);
+        skui_release(slots);
+        skui_spinlock_lock(&queue->lock);
+    }
+    return queue->store.count < queue->store.capacity;
+}
+
+static bool queue_has_room(const struct queue *queue)
+{
+    return queue->store.count < queue->store.capacity;
+}
+
+static void queue_push(struct queue *queue, void *item)
+{
+    skui_queue_store_push(&queue->store, item);
+    queue->unfinished++;
+}
+
+/* --- putting --- */
+
+/* With the lock: 0 when `item` was put, -EAGAIN when there is no place. */
+static int queue_try_put(struct queue *queue, void *item)
+{
+    for (;;) {
+        if (queue->shut) {
+            return SKUA_ESHUTDOWN;
+        }
+        if (!queue_has_place(queue)) {
+            return -EAGAIN;
+        }
+        if (SKUI_LIKELY(queue_has_room(queue))) {
+            queue_push(queue, item);
+            return 0;
+        }
+        if (!queue_grow(queue)) {
+            return -ENOMEM;
+        }
+    }
+}
+
+/*
+ * Wait in `list`. A SKUI_WAITQ_... value when something was granted; else why
+ * not, as who ended the wait said.
+ */
+static int queue_wait(struct skui_waitq *list, struct skui_waitq_node *node)
+{
+    int status = skui_waitq_wait(list, node);
+
+    if (status >= 0 && node->value < 0) {
+        return status == SKUI_WAITQ_GRANTED ? node->value : SKUA_ECANCELED;
+    }
+    return status;
+}
+
+/* As skui_waitq_leave(), with those served who wait. */
+static void queue_leave(struct queue *queue, struct skui_waitq_node *node)
+{
+    struct skui_waitq_chain chain = {NULL, NULL};
+
+    queue_settle(queue, &chain);
+    skui_waitq_leave(node);
+    skui_waitq_grant(&chain);
+}
+
+/* A putter is back, with a place reserved for it, which it uses or not. */
+static int queue_use_place(struct queue *queue, void *item, bool use)
+{
+    int status = use ? 0 : SKUA_ECANCELED;
+
+    skui_spinlock_lock(&queue->lock);
+    while (status == 0 && !queue_has_room(queue)) {
+        status = queue_grow(queue) ? 0 : -ENOMEM;
+    }
+    queue->reserved--;
+    if (status == 0 && queue->shut) {
+        status = SKUA_ESHUTDOWN;
+    }
+    if (status == 0) {
+        queue_push(queue, item);
+    }
+    queue_unlock(queue);
+    return status;
+}
+
+static int queue_put_slow(struct queue *queue, void *item, int64_t deadline_ns)
+{
+    struct skui_waitq_node node;
+    int status = skui_waitq_begin(&node, &queue->lock, deadline_ns);
+
+    if (status < 0) {
+        return status;
+    }
+    status = queue_try_put(queue, item);
+    if (status != -EAGAIN) {
+        queue_leave(queue, &node);
+        return status;
+    }
+    status = queue_wait(&queue->putters, &node);
+    return status < 0
+               ? status
+               : queue_use_place(queue, item, status == SKUI_WAITQ_GRANTED);
+}
+
+static int queue_put_now(struct queue *queue, void *item)
+{
+    int status;
+
+    skui_spinlock_lock(&queue->lock);
+    status = queue_try_put(queue, item);
+    queue_unlock(queue);
+    return status;
+}
+
+int skua_queue_put_nowait(skua_queue *queue, void *item)
+{
+    return queue == NULL ? -EINVAL : queue_put_now(queue_of(queue), item);
+}
+
+int skua_queue_put_until(skua_queue *queue, void *item, int64_t deadline_ns)
+{
+    int status;
+
+    if (queue == NULL || deadline_ns == SKUA_NOT_A_TIME) {
+        return -EINVAL;
+    }
+    status = skui_task_spend_budget();
+    if (status == 0) {
+        status = queue_put_now(queue_of(queue), item);
+    }
+    return status == -EAGAIN
+               ? queue_put_slow(queue_of(queue), item, deadline_ns)
+               : status;
+}
+
+int skua_queue_put(skua_queue *queue, void *item)
+{
+    return skua_queue_put_until(queue, item, SKUA_FOREVER);
+}
+
+/* --- getting --- */
+
+/* With the lock: 0, SKUA_ESHUTDOWN, or -EAGAIN when nothing is there. */
+static int queue_try_get(struct queue *queue, void **out_item)
+{
+    if (queue_has_item(queue)) {
+        *out_item = skui_queue_store_pop(&queue->store);
+        return 0;
+    }
+    return queue->shut && queue->store.count == 0 ? SKUA_ESHUTDOWN : -EAGAIN;
+}
+
+/* A getter is back, with an item promised, which it takes or not. */
+static int queue_take_promised(struct queue *queue, void **out_item, bool take)
+{
+    int status = take ? 0 : SKUA_ECANCELED;
+
+    skui_spinlock_lock(&queue->lock);
+    queue->promised--;
+    if (take && queue->store.count == 0) {
+        status = SKUA_ESHUTDOWN; /* dropped meanwhile */
+    } else if (take) {
+        *out_item = skui_queue_store_pop(&queue->store);
+    }
+    queue_unlock(queue);
+    return status;
+}
+
+static int queue_get_slow(struct queue *queue, void **out_item,
+                          int64_t deadline_ns)
+{
+    struct skui_waitq_node node;
+    int status = skui_waitq_begin(&node, &queue->lock, deadline_ns);
+
+    if (status < 0) {
+        return status;
+    }
+    status = queue_try_get(queue, out_item);
+    if (status != -EAGAIN) {
+        queue_leave(queue, &node);
+        return status;
+    }
+    status = queue_wait(&queue->getters, &node);
+    return status < 0 ? status
+                      : queue_take_promised(queue, out_item,
+                                            status == SKUI_WAITQ_GRANTED);
+}
+
+static int queue_get_now(struct queue *queue, void **out_item)
+{
+    int status;
+
+    skui_spinlock_lock(&queue->lock);
+    status = queue_try_get(queue, out_item);
+    queue_unlock(queue);
+    return status;
+}
+
+int skua_queue_get_nowait(skua_queue *queue, void **out_item)
+{
+    return queue == NULL || out_item == NULL
+               ? -EINVAL
+               : queue_get_now(queue_of(queue), out_item);
+}
+
+int skua_queue_get_until(skua_queue *queue, void **out_item,
+                         int64_t deadline_ns)
+{
+    int status;
+
+    if (queue == NULL || out_item == NULL || deadline_ns == SKUA_NOT_A_TIME) {
+        return -EINVAL;
+    }
+    status = skui_task_spend_budget();
+    if (status == 0) {
+        status = queue_get_now(queue_of(queue), out_item);
+    }
+    return status == -EAGAIN
+               ? queue_get_slow(queue_of(queue), out_item, deadline_ns)
+               : status;
+}
+
+int skua_queue_get(skua_queue *queue, void **out_item)
+{
+    return skua_queue_get_until(queue, out_item, SKUA_FOREVER);
+}
+
+/* --- looking --- */
+
+size_t skua_queue_qsize(skua_queue *queue)
+{
+    struct queue *self;
+    size_t count;
+
+    if (queue == NULL) {
+        return 0;
+    }
+    self = queue_of(queue);
+    skui_spinlock_lock(&self->lock);
+    count = self->store.count;
+    skui_spinlock_unlock(&self->lock);
+    return count;
+}
+
+bool skua_queue_empty(skua_queue *queue)
+{
+    return skua_queue_qsize(queue) == 0;
+}
+
+bool skua_queue_full(skua_queue *queue)
+{
+    return queue != NULL && queue_of(queue)->maxsize > 0 &&
+           skua_queue_qsize(queue) >= queue_of(queue)->maxsize;
+}
+
+int64_t skua_queue_maxsize(skua_queue *queue)
+{
+    return queue == NULL ? 0 : (int64_t)queue_of(queue)->maxsize;
+}
+
+/* --- joining and ending --- */
+
+int skua_queue_task_done(skua_queue *queue)
+{
+    struct queue *self;
+    int status = 0;
+
+    if (queue == NULL) {
+        return -EINVAL;
+    }
+    self = queue_of(queue);
+    skui_spinlock_lock(&self->lock);
+    if (self->unfinished == 0) {
+        status = -EINVAL;
+    } else {
+        self->unfinished--;
+    }
+    queue_unlock(self);
+    return status;
+}
+
+int skua_queue_join(skua_queue *queue)
+{
+    return skua_queue_join_until(queue, SKUA_FOREVER);
+}
+
+int skua_queue_join_until(skua_queue *queue, int64_t deadline_ns)
+{
+    struct skui_waitq_node node;
+    struct queue *self;
+    int status;
+
+    if (queue == NULL) {
+        return -EINVAL;
+    }
+    self = queue_of(queue);
+    status = skui_waitq_begin(&node, &self->lock, deadline_ns);
+    if (status < 0) {
+        return status;
+    }
+    if (self->unfinished == 0) {
+        skui_waitq_leave(&node);
+        return 0;
+    }
+    status = skui_waitq_wait(&self->joiners, &node);
+    return status == SKUI_WAITQ_REVOKED ? SKUA_ECANCELED : status;
+}
+
+/* Under the lock: take all items out. */
+static struct skui_queue_store queue_take_store(struct queue *queue)
+{
+    struct skui_queue_store taken = queue->store;
+
+    queue->store = (struct skui_queue_store){.order = taken.order,
+                                             .compare = taken.compare};
+    return taken;
+}
+
+static void queue_drop(const struct queue *queue,
+                       struct skui_queue_store *store)
+{
+    while (queue->drop != NULL && store->count > 0) {
+        queue->drop(skui_queue_store_pop(store));
+    }
+    skui_release(store->slots);
+}
+
+int skua_queue_shutdown(skua_queue *queue, bool immediate)
+{
+    struct skui_queue_store dropped = {0};
+    struct queue *self;
+
+    if (queue == NULL) {
+        return -EINVAL;
+    }
+    self = queue_of(queue);
+    skui_spinlock_lock(&self->lock);
+    self->shut = true;
+    if (immediate) {
+        dropped = queue_take_store(self);
+        self->unfinished -=
+            dropped.count < self->unfinished ? dropped.count : self->unfinished;
+    }
+    queue_unlock(self);
+    queue_drop(self, &dropped);
+    return 0;
+}
+
+int skua_queue_fini(skua_queue *queue)
+{
+    struct skui_queue_store dropped;
+    struct queue *self;
+    bool busy;
+
+    if (queue == NULL) {
+        return 0;
+    }
+    self = queue_of(queue);
+    skui_spinlock_lock(&self->lock);
+    busy = self->getters.count + self->putters.count + self->joiners.count +
+               self->promised + self->reserved >
+           0;
+    if (!busy) {
+        dropped = queue_take_store(self);
+    }
+    skui_spinlock_unlock(&self->lock);
+    if (busy) {
+        return -EBUSY;
+    }
+    queue_drop(self, &dropped);
+    memset(queue, 0, sizeof(*queue));
+    return 0;
+}
