@@ -609,7 +609,8 @@ void skui_task_timer_due(struct skui_timer *timer)
 
 int skui_task_spend_budget(void)
 {
-    struct skui_task *task = skui_task_self();
+    const skua_loop *loop = skui_loop_self();
+    struct skui_task *task = loop == NULL ? NULL : loop->current;
 
     if (task == NULL || --task->budget > 0) {
         return 0;

@@ -163,6 +163,9 @@ int skui_task_copy_name(struct skui_task *task, char *buffer, size_t bytes);
 /* Request cancellation, along what the task awaits: 1, or 0 when done. */
 int skui_task_cancel(struct skui_task *task);
 
+/* The task itself: a request that it took waits for its next suspension. */
+void skui_task_cancel_later(struct skui_task *task);
+
 /* The task itself: take a request that waits. */
 bool skui_task_take_pending_cancel(struct skui_task *task);
 static inline bool skui_task_take_cancel(struct skui_task *task)

@@ -146,17 +146,35 @@ void skui_waitq_expire(struct skui_waitq_node *node)
 
 /* --- waiting --- */
 
+/* Let the wait end at a time: not under the lock, which the timer takes under
+ * that of its wheel. */
+static void waitq_start_deadline(struct skui_waitq_node *node, skua_loop *loop)
+{
+    if (node->deadline_ns <= skui_clock_now()) {
+        node->expired = true;
+        node->deadline_ns = SKUA_FOREVER; /* no timer */
+    } else if (node->task != NULL) {
+        skui_spinlock_unlock(node->lock);
+        skui_task_start_deadline(loop, node->task, node, node->deadline_ns);
+        skui_spinlock_lock(node->lock);
+    }
+}
+
 int skui_waitq_begin(struct skui_waitq_node *node, struct skui_spinlock *lock,
                      int64_t deadline_ns)
 {
     skua_loop *loop = skui_loop_self();
     struct skui_task *task = loop == NULL ? NULL : loop->current;
+    int status = 0;
 
     if (deadline_ns == SKUA_NOT_A_TIME) {
-        return -EINVAL;
+        status = -EINVAL;
+    } else if (loop != NULL && task == NULL) {
+        status = -EDEADLK; /* a callback: it would block its own loop */
     }
-    if (loop != NULL && task == NULL) {
-        return -EDEADLK; /* a callback: it would block its own loop */
+    if (status < 0) {
+        skui_spinlock_unlock(lock);
+        return status;
     }
     node->queue = NULL;
     node->lock = lock;
@@ -165,14 +183,9 @@ int skui_waitq_begin(struct skui_waitq_node *node, struct skui_spinlock *lock,
     node->value = 0;
     node->expired = false;
     node->parked = NULL;
-    if (deadline_ns != SKUA_FOREVER && deadline_ns <= skui_clock_now()) {
-        node->expired = true;
-        node->deadline_ns = SKUA_FOREVER; /* no timer */
-    } else if (task != NULL && deadline_ns != SKUA_FOREVER) {
-        /* Before the lock, which the timer takes under its wheel's. */
-        skui_task_start_deadline(loop, task, node, deadline_ns);
+    if (deadline_ns != SKUA_FOREVER) {
+        waitq_start_deadline(node, loop);
     }
-    skui_spinlock_lock(lock);
     return 0;
 }
 

@@ -75,8 +75,10 @@ struct skui_waitq_chain {
 };
 
 /*
- * Who waits here? 0 with *lock held, -EDEADLK in a callback of a loop, -EINVAL
- * for SKUA_NOT_A_TIME. After 0 comes skui_waitq_leave() or skui_waitq_wait().
+ * Get ready to wait, with *lock held: 0, and then skui_waitq_leave() or
+ * skui_waitq_wait(). The lock may have been let go of meanwhile: look again
+ * whether to wait. -EDEADLK in a callback of a loop, -EINVAL for
+ * SKUA_NOT_A_TIME: then the lock is free.
  */
 int skui_waitq_begin(struct skui_waitq_node *node, struct skui_spinlock *lock,
                      int64_t deadline_ns);

@@ -61,8 +61,10 @@ static int barrier_wait(struct barrier *barrier, int64_t deadline_ns)
 {
     struct skui_waitq_chain chain = {NULL, NULL};
     struct skui_waitq_node node;
-    int status = skui_waitq_begin(&node, &barrier->lock, deadline_ns);
+    int status;
 
+    skui_spinlock_lock(&barrier->lock);
+    status = skui_waitq_begin(&node, &barrier->lock, deadline_ns);
     if (status < 0) {
         return status;
     }

@@ -114,9 +114,11 @@ static bool condition_relock(struct condition *condition)
 static int condition_wait(struct condition *condition, int64_t deadline_ns)
 {
     struct skui_waitq_node node;
-    int status = skui_waitq_begin(&node, &condition->lock, deadline_ns);
+    int status;
     bool notified;
 
+    skui_spinlock_lock(&condition->lock);
+    status = skui_waitq_begin(&node, &condition->lock, deadline_ns);
     if (status < 0) {
         return status;
     }

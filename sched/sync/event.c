@@ -100,8 +100,10 @@ int skua_event_wait(skua_event *event)
 static int event_wait(struct event *event, int64_t deadline_ns)
 {
     struct skui_waitq_node node;
-    int status = skui_waitq_begin(&node, &event->lock, deadline_ns);
+    int status;
 
+    skui_spinlock_lock(&event->lock);
+    status = skui_waitq_begin(&node, &event->lock, deadline_ns);
     if (status < 0) {
         return status;
     }

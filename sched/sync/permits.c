@@ -14,8 +14,6 @@
 
 #include <errno.h>
 
-#include "../wait.h"
-
 /* Under the lock: take one, or announce a waiter and return false. */
 static bool permits_take_or_announce(struct skui_permits *permits)
 {
@@ -103,11 +101,13 @@ static void permits_resume(struct skui_permits *permits, bool given, bool kept)
     skui_waitq_grant(&chain);
 }
 
-static int permits_wait(struct skui_permits *permits, int64_t deadline_ns)
+int skui_permits_wait(struct skui_permits *permits, int64_t deadline_ns)
 {
     struct skui_waitq_node node;
-    int status = skui_waitq_begin(&node, &permits->lock, deadline_ns);
+    int status;
 
+    skui_spinlock_lock(&permits->lock);
+    status = skui_waitq_begin(&node, &permits->lock, deadline_ns);
     if (status < 0) {
         return status;
     }
@@ -120,16 +120,6 @@ static int permits_wait(struct skui_permits *permits, int64_t deadline_ns)
         permits_resume(permits, status >= 0, status == SKUI_WAITQ_GRANTED);
     }
     return status == SKUI_WAITQ_REVOKED ? SKUA_ECANCELED : status;
-}
-
-int skui_permits_acquire(struct skui_permits *permits, int64_t deadline_ns)
-{
-    int status = skui_task_spend_budget();
-
-    if (status == 0 && !skui_permits_try_take(permits)) {
-        status = permits_wait(permits, deadline_ns);
-    }
-    return status;
 }
 
 static bool permits_may_release(uint64_t word, struct skui_permits_limit limit)

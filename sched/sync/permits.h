@@ -87,9 +87,9 @@ static inline bool skui_permits_try_take(struct skui_permits *permits)
     return false;
 }
 
-/* Take one, after waiting for it: 0, SKUA_ECANCELED, -ETIMEDOUT, -EDEADLK,
- * -EINVAL. */
-int skui_permits_acquire(struct skui_permits *permits, int64_t deadline_ns);
+/* Take one, if need be after waiting for it: 0, SKUA_ECANCELED, -ETIMEDOUT,
+ * -EDEADLK, -EINVAL. */
+int skui_permits_wait(struct skui_permits *permits, int64_t deadline_ns);
 
 /* What may be given back. */
 struct skui_permits_limit {

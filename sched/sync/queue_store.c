@@ -39,9 +39,9 @@ static bool slot_precedes(const struct skui_queue_store *store,
     return order < 0 || (order == 0 && a->sequence < b->sequence);
 }
 
-static void heap_push(struct skui_queue_store *store, void *item)
+static void heap_push(struct skui_queue_store *store,
+                      struct skui_queue_slot slot)
 {
-    struct skui_queue_slot slot = {item, store->sequence++};
     size_t at = store->count;
 
     while (at > 0) {
@@ -82,33 +82,56 @@ static void heap_fill_top(struct skui_queue_store *store,
 
 void skui_queue_store_push(struct skui_queue_store *store, void *item)
 {
+    struct skui_queue_slot slot = {item, store->sequence};
+
     if (store->order == SKUI_QUEUE_PRIORITY) {
-        heap_push(store, item);
+        store->sequence++;
+        heap_push(store, slot);
     } else {
-        store->slots[(store->head + store->count) & (store->capacity - 1)]
-            .item = item;
+        store->slots[(store->head + store->count) & (store->capacity - 1)] =
+            slot;
     }
     store->count++;
 }
 
-void *skui_queue_store_pop(struct skui_queue_store *store)
+struct skui_queue_slot skui_queue_store_pop(struct skui_queue_store *store)
 {
-    void *item;
+    struct skui_queue_slot slot;
 
     store->count--;
     switch (store->order) {
     case SKUI_QUEUE_LIFO:
-        item = store->slots[store->count].item;
+        slot = store->slots[store->count];
         break;
     case SKUI_QUEUE_PRIORITY:
-        item = store->slots[0].item;
+        slot = store->slots[0];
         heap_fill_top(store, store->slots[store->count]);
         break;
     case SKUI_QUEUE_FIFO:
     default:
-        item = store->slots[store->head & (store->capacity - 1)].item;
-        store->head++;
+        slot = store->slots[store->head & (store->capacity - 1)];
+        /* Empty, it begins anew: its first slots are in the cache. */
+        store->head = store->count == 0 ? 0 : store->head + 1;
         break;
     }
-    return item;
+    return slot;
+}
+
+void skui_queue_store_put_back(struct skui_queue_store *store,
+                               struct skui_queue_slot slot)
+{
+    switch (store->order) {
+    case SKUI_QUEUE_LIFO:
+        store->slots[store->count] = slot;
+        break;
+    case SKUI_QUEUE_PRIORITY:
+        heap_push(store, slot);
+        break;
+    case SKUI_QUEUE_FIFO:
+    default:
+        store->head--;
+        store->slots[store->head & (store->capacity - 1)] = slot;
+        break;
+    }
+    store->count++;
 }

@@ -28,7 +28,7 @@ struct skui_queue_slot {
 struct skui_queue_store {
     struct skui_queue_slot *slots;
     size_t capacity; /* 0, or a power of two */
-    size_t head;     /* FIFO: counts gets; its slot is head % capacity */
+    size_t head;     /* FIFO: the first one's slot, modulo capacity */
     size_t count;
     uint64_t sequence;
     skua_compare_fn *compare; /* PRIORITY */
@@ -46,7 +46,10 @@ struct skui_queue_slot *skui_queue_store_move(struct skui_queue_store *store,
 /* There is room: count < capacity. */
 void skui_queue_store_push(struct skui_queue_store *store, void *item);
 /* There is an item: count > 0. */
-void *skui_queue_store_pop(struct skui_queue_store *store);
+struct skui_queue_slot skui_queue_store_pop(struct skui_queue_store *store);
+/* The reverse of that; there is room. */
+void skui_queue_store_put_back(struct skui_queue_store *store,
+                               struct skui_queue_slot slot);
 
 SKUI_END_DECLS
 

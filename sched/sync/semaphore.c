@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "../wait.h"
 #include "permits.h"
 #include "skua/sync.h"
 
@@ -51,10 +52,13 @@ int skua_semaphore_acquire(skua_semaphore *semaphore)
 
 int skua_semaphore_acquire_until(skua_semaphore *semaphore, int64_t deadline_ns)
 {
-    return semaphore == NULL
-               ? -EINVAL
-               : skui_permits_acquire(&semaphore_of(semaphore)->permits,
-                                      deadline_ns);
+    int status = semaphore == NULL ? -EINVAL : skui_task_spend_budget();
+
+    if (status < 0 ||
+        skui_permits_try_take(&semaphore_of(semaphore)->permits)) {
+        return status;
+    }
+    return skui_permits_wait(&semaphore_of(semaphore)->permits, deadline_ns);
 }
 
 int skua_semaphore_acquire_nowait(skua_semaphore *semaphore)
