@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runner.h"
+#include "cores.h"
 
 static unsigned cores_by_affinity(void)
 {
@@ -87,4 +87,16 @@ unsigned skui_usable_cores(void)
     unsigned quota = cores_by_quota();
 
     return quota > 0 && quota < cores ? quota : cores;
+}
+
+unsigned skui_known_cores(void)
+{
+    static _Atomic(unsigned) known; /* relaxed: the same by whoever is first */
+    unsigned cores = skui_load_relaxed(&known); /* relaxed: as above */
+
+    if (cores == 0) {
+        cores = skui_usable_cores();
+        skui_store_relaxed(&known, cores); /* relaxed: as above */
+    }
+    return cores;
 }

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "cores.h"
 #include "future.h"
 #include "report.h"
 #include "task.h"

@@ -42,9 +42,6 @@ struct skua_runner {
     skua_handle *sigint_handle;
 };
 
-/* How many loops this process can run at once: affinity and cgroup quota. */
-unsigned skui_usable_cores(void);
-
 /* sigint.c: SIGINT cancels runner->main_task, a second one ends the process. */
 void skui_sigint_install(skua_runner *runner);
 void skui_sigint_restore(skua_runner *runner);

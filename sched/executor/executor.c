@@ -9,8 +9,8 @@
 
 #include <errno.h>
 
+#include "../cores.h"
 #include "../future.h"
-#include "../runner.h"
 #include "../tls.h"
 
 static _Atomic(int) executor_loops; /* relaxed: a hint for spinning */
@@ -22,16 +22,10 @@ void skui_executor_add_loops(int count)
 
 int skui_executor_spare_cores(int busy)
 {
-    static _Atomic(int) cores; /* relaxed: the same value by whoever is first */
-    int known = skui_load_relaxed(&cores); /* relaxed: as above */
     /* relaxed: a hint */
     int loops = skui_load_relaxed(&executor_loops);
 
-    if (known == 0) {
-        known = (int)skui_usable_cores();
-        skui_store_relaxed(&cores, known); /* relaxed: as above */
-    }
-    return known - busy - (loops < 1 ? 1 : loops);
+    return (int)skui_known_cores() - busy - (loops < 1 ? 1 : loops);
 }
 
 void skui_executor_init(skua_executor *executor,

@@ -34,10 +34,10 @@
 #include <unistd.h>
 
 #include "../clock.h"
+#include "../cores.h"
 #include "../future.h"
 #include "../loop.h"
 #include "../memory.h"
-#include "../runner.h"
 
 enum {
     RING_CAPACITY = 1024,
