@@ -74,6 +74,18 @@ struct skui_waitq_chain {
     struct skui_waitq_node *last;
 };
 
+/* How long a caller has spun instead of waiting; all-zero: not yet. */
+struct skui_waitq_spin {
+    unsigned rounds;
+};
+
+/*
+ * With *lock held: let go of it for a moment, so that another core can bring
+ * what the caller is about to wait for. False, at once, when that is no use:
+ * its loop has other work or no sibling, or it has spun long enough.
+ */
+bool skui_waitq_spin(struct skui_waitq_spin *spin, struct skui_spinlock *lock);
+
 /*
  * Get ready to wait, with *lock held: 0, and then skui_waitq_leave() or
  * skui_waitq_wait(). The lock may have been let go of meanwhile: look again

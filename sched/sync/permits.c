@@ -101,12 +101,26 @@ static void permits_resume(struct skui_permits *permits, bool given, bool kept)
     skui_waitq_grant(&chain);
 }
 
+/* All are taken and nobody waits for one: who has it may be about to give it
+ * back. */
+static bool permits_seem_busy(const struct skui_permits *permits)
+{
+    uint64_t word = skui_permits_load(permits);
+
+    return word <= SKUI_PERMITS_TAKEN && skui_permits_left(permits, word) <= 0;
+}
+
 int skui_permits_wait(struct skui_permits *permits, int64_t deadline_ns)
 {
+    struct skui_waitq_spin spin = {0};
     struct skui_waitq_node node;
     int status;
 
     skui_spinlock_lock(&permits->lock);
+    while (permits_seem_busy(permits) &&
+           skui_waitq_spin(&spin, &permits->lock)) {
+        /* until one is given back */
+    }
     status = skui_waitq_begin(&node, &permits->lock, deadline_ns);
     if (status < 0) {
         return status;

@@ -267,9 +267,15 @@ static int queue_use_place(struct queue *queue, void *item, bool use)
 static SKUI_NOINLINE int queue_put_waiting(struct queue *queue, void *item,
                                            int64_t deadline_ns)
 {
+    struct skui_waitq_spin spin = {0};
     struct skui_waitq_node node;
-    int status = skui_waitq_begin(&node, &queue->lock, deadline_ns);
+    int status;
 
+    while (!queue->shut && !queue_has_place(queue) &&
+           skui_waitq_spin(&spin, &queue->lock)) {
+        /* until there is a place */
+    }
+    status = skui_waitq_begin(&node, &queue->lock, deadline_ns);
     if (status < 0) {
         return status;
     }
@@ -368,9 +374,16 @@ static bool queue_return(struct queue *queue, struct skui_queue_slot slot)
 static SKUI_NOINLINE int queue_get_waiting(struct queue *queue, void **out_item,
                                            int64_t deadline_ns)
 {
+    struct skui_waitq_spin spin = {0};
     struct getter getter;
-    int status = skui_waitq_begin(&getter.node, &queue->lock, deadline_ns);
+    int status;
 
+    while (!queue->shut && queue->store.count == 0 &&
+           queue->getters.last == NULL &&
+           skui_waitq_spin(&spin, &queue->lock)) {
+        /* until there is an item */
+    }
+    status = skui_waitq_begin(&getter.node, &queue->lock, deadline_ns);
     if (status < 0) {
         return status;
     }
