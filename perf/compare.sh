@@ -1,17 +1,24 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# compare.sh [FILE]...: read the lines of perf/bench.sh and print a Markdown
-# table, a column for each system and a row for each question that skua and
-# another system answered. Of a result that comes twice the last one counts.
+# compare.sh [--min] [FILE]...: read the lines of perf/bench.sh and print a
+# Markdown table, a column for each system and a row for each question that two
+# or more systems answered. Of a result that comes twice the last one counts.
+# With --min the best run counts, not the median: for a machine that others use.
 set -u
 
-awk '
-/^#/ || NF != 5 { next }
+best=0
+if [ "${1:-}" = --min ]; then
+    best=1
+    shift
+fi
+awk -v best="$best" '
+best && /^# spread / { value[$3 " " $5 " ns", $4] = $9; next }
+/^#/ || NF != 5 || (best && $5 != "ns") { next }
 {
     row = $1 " " $3 " " $5
     if (!(row in rows)) { rows[row] = ++row_count; row_at[row_count] = row }
     if (!($2 in systems)) { systems[$2] = 1; system_at[++system_count] = $2 }
-    value[row, $2] = $4
+    if (!best) { value[row, $2] = $4 }
 }
 function line(first, row,    i, cell, text)
 {
