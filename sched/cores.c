@@ -89,14 +89,20 @@ unsigned skui_usable_cores(void)
     return quota > 0 && quota < cores ? quota : cores;
 }
 
+static _Atomic(unsigned) known_cores; /* relaxed: the same by whoever reads */
+
+unsigned skui_cores_if_known(void)
+{
+    return skui_load_relaxed(&known_cores); /* relaxed: as above */
+}
+
 unsigned skui_known_cores(void)
 {
-    static _Atomic(unsigned) known; /* relaxed: the same by whoever is first */
-    unsigned cores = skui_load_relaxed(&known); /* relaxed: as above */
+    unsigned cores = skui_cores_if_known();
 
     if (cores == 0) {
         cores = skui_usable_cores();
-        skui_store_relaxed(&known, cores); /* relaxed: as above */
+        skui_store_relaxed(&known_cores, cores); /* relaxed: as above */
     }
     return cores;
 }

@@ -14,6 +14,8 @@ unsigned skui_usable_cores(void);
 
 /* The same, read once per process: for hints. */
 unsigned skui_known_cores(void);
+/* Where no files may be read: 0 when nobody has read them yet. */
+unsigned skui_cores_if_known(void);
 
 SKUI_END_DECLS
 

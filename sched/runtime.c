@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "clock.h"
+#include "cores.h"
 #include "future.h"
 #include "loop.h"
 #include "overflow.h"
@@ -49,6 +50,7 @@ static void runtime_set_up(void)
     skui_object_class_init(SKUI_OBJECT_WAITER, sizeof(struct skui_waiter));
     skui_handle_classes_init();
     skui_clock_calibrate();
+    (void)skui_known_cores(); /* for who may not read files */
     skui_overflow_set_describer(runtime_describe);
     (void)pthread_atfork(NULL, NULL, runtime_after_fork);
 }

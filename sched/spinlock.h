@@ -4,7 +4,9 @@
  *
  * All-zero is unlocked. A waiter spins a while, then yields its core, so that
  * a preempted holder is not waited for by burning its time slice. Leaf lock:
- * nothing is called that takes another lock or runs a user's code.
+ * nothing is called that takes another lock or runs a user's code, but for what
+ * is said where it is: a timer's wheel is locked before a queue of waiters, and
+ * a priority queue compares under its lock.
  */
 #ifndef SKUI_SPINLOCK_H
 #define SKUI_SPINLOCK_H
@@ -24,17 +26,24 @@ static inline bool skui_spinlock_try_lock(struct skui_spinlock *lock)
     return skui_exchange_acquire(&lock->held, 1u) == 0;
 }
 
+/* Once more round a loop that waits for a few instructions of another thread,
+ * which may have lost its core. */
+static inline void skui_spin_pause(unsigned *spins)
+{
+    if (++*spins % 64 == 0) {
+        (void)sched_yield();
+    } else {
+        skui_cpu_relax();
+    }
+}
+
 static inline void skui_spinlock_lock(struct skui_spinlock *lock)
 {
     unsigned spins = 0;
 
     while (SKUI_UNLIKELY(!skui_spinlock_try_lock(lock))) {
         do {
-            if (++spins % 64 == 0) {
-                (void)sched_yield();
-            } else {
-                skui_cpu_relax();
-            }
+            skui_spin_pause(&spins);
             /* relaxed: a hint */
         } while (skui_load_relaxed(&lock->held) != 0);
     }

@@ -40,11 +40,6 @@ static uint64_t claim_sequence(skui_claim claim)
     return claim << SKUI_WAIT_SEQUENCE_SHIFT & SKUI_WAIT_SEQUENCE_MASK;
 }
 
-static int word_reason(uint64_t word)
-{
-    return (int16_t)(uint16_t)(word >> SKUI_WAIT_REASON_SHIFT);
-}
-
 /* --- creating --- */
 
 static void task_init(struct skui_task *task, const skua_task_options *options,
@@ -475,6 +470,7 @@ bool skui_task_after_step(skua_loop *loop, struct skui_task *task)
 static int task_switch_out(skua_loop *loop, struct skui_task *task,
                            enum skui_task_request request)
 {
+    unsigned spins = 0;
     uint64_t word;
 
     task->request = (uint8_t)request;
@@ -482,10 +478,10 @@ static int task_switch_out(skua_loop *loop, struct skui_task *task,
     /* WW1 acquire: a canceller that HELD it has let go of `awaiting`. */
     word = skui_load_acquire(&task->wait_word);
     while (SKUI_UNLIKELY((word & SKUI_WAIT_HELD) != 0)) {
-        skui_cpu_relax();
+        skui_spin_pause(&spins);
         word = skui_load_acquire(&task->wait_word); /* WW1 acquire */
     }
-    return word_reason(word);
+    return skui_word_reason(word);
 }
 
 int skui_task_suspend(struct skui_task *task, skui_publish_fn *publish,

@@ -143,6 +143,12 @@ static inline uint64_t skui_word_with_reason(uint64_t word, int reason)
            (uint64_t)(uint16_t)(int16_t)reason << SKUI_WAIT_REASON_SHIFT;
 }
 
+/* The reason in a word whose wait has ended. */
+static inline int skui_word_reason(uint64_t word)
+{
+    return (int16_t)(uint16_t)(word >> SKUI_WAIT_REASON_SHIFT);
+}
+
 /* The task that runs in this thread, or NULL. */
 SKUI_NOINLINE struct skui_task *skui_task_self(void);
 

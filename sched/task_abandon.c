@@ -46,8 +46,8 @@ bool skui_task_seize(struct skui_task *task)
     return true;
 }
 
-/* No request or claim reaches it from here on. */
-static void task_settle(struct skui_task *task)
+/* No request or claim reaches it from here on. How its last wait ended. */
+static int task_settle(struct skui_task *task)
 {
     uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
     uint64_t next;
@@ -62,6 +62,7 @@ static void task_settle(struct skui_task *task)
                SKUI_WAIT_ENDED;
         /* WW1 acq_rel: what a canceller did is visible here. */
     } while (!skui_cas_acq_rel(&task->wait_word, &word, next));
+    return skui_word_reason(word);
 }
 
 static void task_report_destroyed(struct skui_task *task, skua_loop *loop)
@@ -79,13 +80,17 @@ void skui_task_abandon(struct skui_task *task, skua_loop *loop)
 {
     struct skui_outcome outcome = {SKUA_ECLOSED, NULL, NULL};
     skua_exception *handled = task->frame.exception;
+    int reason;
 
     task_report_destroyed(task, loop);
-    task_settle(task);
+    reason = task_settle(task);
     if (task->timer.pending) {
         (void)skui_timers_cancel(&task->timer_loop->timers, &task->timer);
     }
-    task->wait_node = NULL;
+    if (task->wait_node != NULL) {
+        skui_waitq_abandon(task->wait_node, reason == SKUI_WAITQ_GRANTED);
+        task->wait_node = NULL;
+    }
     task->frame.exception = NULL;
     task->future.reports_unread = false;
     skui_future_complete_sole(&task->future, &outcome);

@@ -157,9 +157,10 @@ static bool spin_is_free(void)
     skua_loop *loop = skui_loop_self();
 
     if (loop == NULL) {
-        return skui_known_cores() > 1;
+        return skui_cores_if_known() > 1;
     }
-    return skui_loop_has_siblings(loop) && skui_ready_is_empty(&loop->ready) &&
+    return loop->current != NULL && skui_loop_has_siblings(loop) &&
+           skui_ready_is_empty(&loop->ready) &&
            skui_inbox_is_empty(&loop->inbox);
 }
 
@@ -193,33 +194,23 @@ static void waitq_start_deadline(struct skui_waitq_node *node, skua_loop *loop)
     }
 }
 
-int skui_waitq_begin(struct skui_waitq_node *node, struct skui_spinlock *lock,
-                     int64_t deadline_ns)
+void skui_waitq_begin(struct skui_waitq_node *node, struct skui_spinlock *lock,
+                      int64_t deadline_ns)
 {
     skua_loop *loop = skui_loop_self();
-    struct skui_task *task = loop == NULL ? NULL : loop->current;
-    int status = 0;
 
-    if (deadline_ns == SKUA_NOT_A_TIME) {
-        status = -EINVAL;
-    } else if (loop != NULL && task == NULL) {
-        status = -EDEADLK; /* a callback: it would block its own loop */
-    }
-    if (status < 0) {
-        skui_spinlock_unlock(lock);
-        return status;
-    }
     node->queue = NULL;
     node->lock = lock;
-    node->task = task;
+    node->task = loop == NULL ? NULL : loop->current;
+    node->in_callback = loop != NULL && node->task == NULL;
     node->deadline_ns = deadline_ns;
     node->value = 0;
     node->expired = false;
     node->parked = NULL;
+    node->hand_on = NULL;
     if (deadline_ns != SKUA_FOREVER) {
         waitq_start_deadline(node, loop);
     }
-    return 0;
 }
 
 static void waitq_end(struct skui_waitq_node *node)
@@ -264,6 +255,12 @@ static int waitq_wait_thread(struct skui_waitq_node *node)
     return SKUI_WAITQ_GRANTED;
 }
 
+/* False: the caller keeps the grant. */
+static bool waitq_hand_on(struct skui_waitq_node *node, bool may_keep)
+{
+    return node->hand_on == NULL || node->hand_on(node, may_keep);
+}
+
 static int waitq_wait_task(struct skui_waitq_node *node)
 {
     struct skui_task *task = node->task;
@@ -273,11 +270,26 @@ static int waitq_wait_task(struct skui_waitq_node *node)
     if (!skui_task_take_cancel(task)) {
         return reason;
     }
-    return reason == SKUI_WAITQ_GRANTED ? SKUI_WAITQ_REVOKED : SKUA_ECANCELED;
+    if (reason == SKUI_WAITQ_GRANTED && !waitq_hand_on(node, true)) {
+        skui_task_cancel_later(task);
+        return SKUI_WAITQ_GRANTED;
+    }
+    return SKUA_ECANCELED;
+}
+
+void skui_waitq_abandon(struct skui_waitq_node *node, bool granted)
+{
+    if (granted) {
+        (void)waitq_hand_on(node, false);
+    }
 }
 
 int skui_waitq_wait(struct skui_waitq *queue, struct skui_waitq_node *node)
 {
+    if (node->in_callback) {
+        skui_waitq_leave(node);
+        return -EDEADLK; /* it would block its own loop */
+    }
     if (node->expired) {
         skui_waitq_leave(node);
         waitq_tell_parked(node);

@@ -18,9 +18,10 @@
  * the switch to its loop: who sees the node sees a parked task.
  *
  * A grant is revocable until the waiter runs: a cancel request that finds the
- * node taken stays pending in the wait word, and skui_waitq_wait() gives
- * SKUI_WAITQ_REVOKED. The waiter then has what it was granted and must hand it
- * on. It does so itself, so no grant is ever in two hands.
+ * node taken stays pending in the wait word. The waiter then wakes with the
+ * grant and the request at once, and hands the grant on by `hand_on`. Who ends
+ * a task that was granted something and will not run again, because its loop
+ * closes, does the same for it. So no grant is ever in two hands, or in none.
  *
  * A waker touches neither primitive nor list after the first wake: the woken
  * may free them. It takes all nodes out under the lock, lets go of it, and then
@@ -47,17 +48,15 @@ struct skui_waitq {
     uint32_t count;
 };
 
-enum {
-    SKUI_WAITQ_GRANTED = 0,
-    SKUI_WAITQ_REVOKED = 1, /* granted, and cancelled: hand it on */
-};
+enum { SKUI_WAITQ_GRANTED = 0 };
 
 struct skui_waitq_node {
     struct skui_waitq_node *next; /* in the list, or in a chain */
     struct skui_waitq_node *prev;
     struct skui_waitq *queue;   /* guarded by *lock */
     struct skui_spinlock *lock; /* constant while it waits */
-    struct skui_task *task;     /* constant; NULL: a thread */
+    struct skui_task *task;     /* constant; NULL: a thread ... */
+    bool in_callback;           /* ... which cannot wait here */
     int64_t deadline_ns;        /* constant */
     int value;                  /* with a grant: written by the granter */
     bool expired;               /* guarded by *lock */
@@ -66,6 +65,9 @@ struct skui_waitq_node {
      * *lock is free; perhaps on another stack. */
     void (*parked)(void *arg);
     void *parked_arg;
+    /* Unless NULL: hand on what the waiter was granted and does not take.
+     * False, only if it may keep it: then it takes it all the same. */
+    bool (*hand_on)(struct skui_waitq_node *node, bool may_keep);
 };
 
 /* Nodes that were taken, to be woken in this order. All-zero: none. */
@@ -87,22 +89,25 @@ struct skui_waitq_spin {
 bool skui_waitq_spin(struct skui_waitq_spin *spin, struct skui_spinlock *lock);
 
 /*
- * Get ready to wait, with *lock held: 0, and then skui_waitq_leave() or
+ * Get ready to wait, with *lock held; then skui_waitq_leave() or
  * skui_waitq_wait(). The lock may have been let go of meanwhile: look again
- * whether to wait. -EDEADLK in a callback of a loop, -EINVAL for
- * SKUA_NOT_A_TIME: then the lock is free.
+ * whether to wait.
  */
-int skui_waitq_begin(struct skui_waitq_node *node, struct skui_spinlock *lock,
-                     int64_t deadline_ns);
+void skui_waitq_begin(struct skui_waitq_node *node, struct skui_spinlock *lock,
+                      int64_t deadline_ns);
 
 /* Do not wait; lets go of the lock. */
 void skui_waitq_leave(struct skui_waitq_node *node);
 
 /*
- * Wait in `queue`; lets go of the lock. A SKUI_WAITQ_... value when granted;
- * else SKUA_ECANCELED or -ETIMEDOUT, and nothing was.
+ * Wait in `queue`; lets go of the lock. SKUI_WAITQ_GRANTED; or SKUA_ECANCELED,
+ * -ETIMEDOUT, or -EDEADLK in a callback of a loop (`parked` is not called
+ * then): then the caller has nothing.
  */
 int skui_waitq_wait(struct skui_waitq *queue, struct skui_waitq_node *node);
+
+/* A task that waited, perhaps with a grant, will not run again. */
+void skui_waitq_abandon(struct skui_waitq_node *node, bool granted);
 
 /* Under the lock: take the first one and append it to `chain`; NULL: none. */
 struct skui_waitq_node *skui_waitq_take_first(struct skui_waitq *queue,

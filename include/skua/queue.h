@@ -3,12 +3,12 @@
  * Queues of pointers between tasks of any loop and plain threads: first in
  * first out, last in first out, or by priority.
  *
- * A queue lies in its user's memory, which stays where it is; all-zero is an
- * unbounded FIFO queue. Waiters are served in the order of their calls. A
- * getter that waits is handed its item; if it was cancelled meanwhile the item
- * goes to the next getter or back to its place, so none is lost or doubled. In
- * the same way a place that a cancelled putter was woken for passes to the
- * next.
+ * A queue lies in its user's memory, which stays where it is and lives until
+ * every call on it has returned; all-zero is an unbounded FIFO queue. Waiters
+ * are served in the order of their calls. A getter that waits is handed its
+ * item; if it was cancelled meanwhile the item goes to the next getter or back
+ * to its place, so none is lost or doubled. In the same way a place that a
+ * cancelled putter was woken for passes to the next.
  *
  * A task suspends where a plain thread blocks; where a callback of a running
  * loop would have to wait it gets -EDEADLK. A cancel request that is pending

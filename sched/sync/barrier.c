@@ -64,10 +64,7 @@ static int barrier_wait(struct barrier *barrier, int64_t deadline_ns)
     int status;
 
     skui_spinlock_lock(&barrier->lock);
-    status = skui_waitq_begin(&node, &barrier->lock, deadline_ns);
-    if (status < 0) {
-        return status;
-    }
+    skui_waitq_begin(&node, &barrier->lock, deadline_ns);
     if (barrier->broken) {
         skui_waitq_leave(&node);
         return SKUA_EBROKENBARRIER;
@@ -80,17 +77,15 @@ static int barrier_wait(struct barrier *barrier, int64_t deadline_ns)
         return status;
     }
     status = skui_waitq_wait(&barrier->waiters, &node);
-    if (status == SKUI_WAITQ_GRANTED) {
-        return node.value;
-    }
-    return status == SKUI_WAITQ_REVOKED ? SKUA_ECANCELED : status;
+    return status == SKUI_WAITQ_GRANTED ? node.value : status;
 }
 
 int skua_barrier_wait_until(skua_barrier *barrier, int64_t deadline_ns)
 {
     int status;
 
-    if (barrier == NULL || barrier_of(barrier)->parties == 0) {
+    if (barrier == NULL || barrier_of(barrier)->parties == 0 ||
+        deadline_ns == SKUA_NOT_A_TIME) {
         return -EINVAL;
     }
     status = skui_task_spend_budget();

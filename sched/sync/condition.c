@@ -111,26 +111,33 @@ static bool condition_relock(struct condition *condition)
     return cancelled;
 }
 
+static bool condition_hand_on(struct skui_waitq_node *node, bool may_keep)
+{
+    (void)may_keep;
+    (void)condition_wake(SKUI_CONTAINER_OF(node->lock, struct condition, lock),
+                         1);
+    return true;
+}
+
 static int condition_wait(struct condition *condition, int64_t deadline_ns)
 {
     struct skui_waitq_node node;
     int status;
-    bool notified;
 
     skui_spinlock_lock(&condition->lock);
-    status = skui_waitq_begin(&node, &condition->lock, deadline_ns);
-    if (status < 0) {
-        return status;
-    }
+    skui_waitq_begin(&node, &condition->lock, deadline_ns);
     node.parked = condition_unlock;
     node.parked_arg = condition_lock(condition);
+    node.hand_on = condition_hand_on;
     status = skui_waitq_wait(&condition->waiters, &node);
-    notified = status >= 0;
-    if (condition_relock(condition) || status == SKUI_WAITQ_REVOKED) {
-        status = SKUA_ECANCELED;
+    if (status == -EDEADLK) {
+        return status; /* the lock was not released */
     }
-    if (notified && status < 0) {
-        (void)condition_wake(condition, 1); /* pass it on */
+    if (condition_relock(condition)) {
+        if (status == SKUI_WAITQ_GRANTED) {
+            (void)condition_wake(condition, 1); /* pass it on */
+        }
+        status = SKUA_ECANCELED;
     }
     return status;
 }

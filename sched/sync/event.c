@@ -100,21 +100,16 @@ int skua_event_wait(skua_event *event)
 static int event_wait(struct event *event, int64_t deadline_ns)
 {
     struct skui_waitq_node node;
-    int status;
 
     skui_spinlock_lock(&event->lock);
-    status = skui_waitq_begin(&node, &event->lock, deadline_ns);
-    if (status < 0) {
-        return status;
-    }
+    skui_waitq_begin(&node, &event->lock, deadline_ns);
     /* EV1 acq_rel: who sets it without seeing this has set it before. */
     if ((skui_fetch_or_acq_rel(&event->word, (uint32_t)EVENT_QUEUED) &
          EVENT_SET) != 0) {
         skui_waitq_leave(&node);
         return 0;
     }
-    status = skui_waitq_wait(&event->waiters, &node);
-    return status == SKUI_WAITQ_REVOKED ? SKUA_ECANCELED : status;
+    return skui_waitq_wait(&event->waiters, &node);
 }
 
 int skua_event_wait_until(skua_event *event, int64_t deadline_ns)

@@ -44,8 +44,12 @@ static bool lock_try_release(struct skui_permits *permits)
 
 int skua_lock_acquire_until(skua_lock *lock, int64_t deadline_ns)
 {
-    int status = lock == NULL ? -EINVAL : skui_task_spend_budget();
+    int status;
 
+    if (lock == NULL || deadline_ns == SKUA_NOT_A_TIME) {
+        return -EINVAL;
+    }
+    status = skui_task_spend_budget();
     if (status < 0 || SKUI_LIKELY(lock_try(lock_permits(lock)))) {
         return status;
     }

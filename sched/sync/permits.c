@@ -110,6 +110,14 @@ static bool permits_seem_busy(const struct skui_permits *permits)
     return word <= SKUI_PERMITS_TAKEN && skui_permits_left(permits, word) <= 0;
 }
 
+static bool permits_hand_on(struct skui_waitq_node *node, bool may_keep)
+{
+    (void)may_keep;
+    permits_resume(SKUI_CONTAINER_OF(node->lock, struct skui_permits, lock),
+                   true, false);
+    return true;
+}
+
 int skui_permits_wait(struct skui_permits *permits, int64_t deadline_ns)
 {
     struct skui_waitq_spin spin = {0};
@@ -121,19 +129,17 @@ int skui_permits_wait(struct skui_permits *permits, int64_t deadline_ns)
            skui_waitq_spin(&spin, &permits->lock)) {
         /* until one is given back */
     }
-    status = skui_waitq_begin(&node, &permits->lock, deadline_ns);
-    if (status < 0) {
-        return status;
-    }
+    skui_waitq_begin(&node, &permits->lock, deadline_ns);
     if (permits_take_or_announce(permits)) {
         skui_waitq_leave(&node);
         return 0;
     }
+    node.hand_on = permits_hand_on;
     status = skui_waitq_wait(&permits->waiters, &node);
-    if (status != SKUI_WAITQ_GRANTED || !permits_try_resume(permits)) {
-        permits_resume(permits, status >= 0, status == SKUI_WAITQ_GRANTED);
+    if (status < 0 || !permits_try_resume(permits)) {
+        permits_resume(permits, status == SKUI_WAITQ_GRANTED, true);
     }
-    return status == SKUI_WAITQ_REVOKED ? SKUA_ECANCELED : status;
+    return status;
 }
 
 static bool permits_may_release(uint64_t word, struct skui_permits_limit limit)

@@ -88,7 +88,7 @@ static inline bool skui_permits_try_take(struct skui_permits *permits)
 }
 
 /* Take one, if need be after waiting for it: 0, SKUA_ECANCELED, -ETIMEDOUT,
- * -EDEADLK, -EINVAL. */
+ * -EDEADLK. */
 int skui_permits_wait(struct skui_permits *permits, int64_t deadline_ns);
 
 /* What may be given back. */

@@ -19,7 +19,8 @@
  *
  * A getter that waits is handed its item. If it was cancelled before it could
  * go on, it hands the item to the next getter, or puts it back where it came
- * from. That takes room, and so perhaps memory: when that is short the getter
+ * from. That takes room, and so perhaps memory: when that is short, or others
+ * have been told already that the queue is shut down and drained, the getter
  * keeps the item, and the request waits for its next suspension.
  *
  * What grows is allocated outside the lock.
@@ -161,20 +162,22 @@ static void queue_unlock(struct queue *queue)
 }
 
 /*
- * Room for one more item; the lock is let go of meanwhile. False when memory is
- * short. What made the caller put it must be looked at again after that.
+ * Make room for more items; the lock is let go of meanwhile, so others may have
+ * filled it: look again. False when memory is short.
  */
 static bool queue_grow(struct queue *queue)
 {
     size_t capacity = skui_queue_store_next_capacity(&queue->store);
     struct skui_queue_slot *slots;
+    bool grown;
 
     skui_spinlock_unlock(&queue->lock);
     slots = capacity > SIZE_MAX / sizeof(*slots)
                 ? NULL
                 : skui_allocate(capacity * sizeof(*slots));
+    grown = slots != NULL;
     skui_spinlock_lock(&queue->lock);
-    if (slots != NULL && queue->store.capacity < capacity) {
+    if (grown && queue->store.capacity < capacity) {
         slots = skui_queue_store_move(&queue->store, slots, capacity);
     }
     if (slots != NULL) {
@@ -183,7 +186,7 @@ static bool queue_grow(struct queue *queue)
         skui_release(slots);
         skui_spinlock_lock(&queue->lock);
     }
-    return queue->store.count < queue->store.capacity;
+    return grown || queue->store.count < queue->store.capacity;
 }
 
 static bool queue_has_room(const struct queue *queue)
@@ -219,18 +222,18 @@ static int queue_try_put(struct queue *queue, void *item)
     }
 }
 
-/*
- * Wait in `list`. A SKUI_WAITQ_... value when something was granted; else why
- * not, as who ended the wait said.
- */
+/* Wait in `list`: 0 when something was granted; else why not, as who ended the
+ * wait said. */
 static int queue_wait(struct skui_waitq *list, struct skui_waitq_node *node)
 {
     int status = skui_waitq_wait(list, node);
 
-    if (status >= 0 && node->value < 0) {
-        return status == SKUI_WAITQ_GRANTED ? node->value : SKUA_ECANCELED;
-    }
-    return status;
+    return status == SKUI_WAITQ_GRANTED ? node->value : status;
+}
+
+static struct queue *queue_of_node(const struct skui_waitq_node *node)
+{
+    return SKUI_CONTAINER_OF(node->lock, struct queue, lock);
 }
 
 /* As skui_waitq_leave(), with those served who wait. */
@@ -243,10 +246,10 @@ static void queue_leave(struct queue *queue, struct skui_waitq_node *node)
     skui_waitq_grant(&chain);
 }
 
-/* A putter is back, with a place reserved for it, which it uses or not. */
-static int queue_use_place(struct queue *queue, void *item, bool use)
+/* A putter is back, with a place reserved for it. */
+static int queue_use_place(struct queue *queue, void *item)
 {
-    int status = use ? 0 : SKUA_ECANCELED;
+    int status = 0;
 
     skui_spinlock_lock(&queue->lock);
     while (status == 0 && !queue_has_room(queue)) {
@@ -263,6 +266,20 @@ static int queue_use_place(struct queue *queue, void *item, bool use)
     return status;
 }
 
+/* A place that was reserved goes to the next putter. */
+static bool putter_hand_on(struct skui_waitq_node *node, bool may_keep)
+{
+    struct queue *queue = queue_of_node(node);
+
+    (void)may_keep;
+    if (node->value == 0) {
+        skui_spinlock_lock(&queue->lock);
+        queue->reserved--;
+        queue_unlock(queue);
+    }
+    return true;
+}
+
 /* With the lock, which it lets go of. */
 static SKUI_NOINLINE int queue_put_waiting(struct queue *queue, void *item,
                                            int64_t deadline_ns)
@@ -272,22 +289,19 @@ static SKUI_NOINLINE int queue_put_waiting(struct queue *queue, void *item,
     int status;
 
     while (!queue->shut && !queue_has_place(queue) &&
+           queue->putters.last == NULL &&
            skui_waitq_spin(&spin, &queue->lock)) {
         /* until there is a place */
     }
-    status = skui_waitq_begin(&node, &queue->lock, deadline_ns);
-    if (status < 0) {
-        return status;
-    }
+    skui_waitq_begin(&node, &queue->lock, deadline_ns);
     status = queue_try_put(queue, item);
     if (status != -EAGAIN) {
         queue_leave(queue, &node);
         return status;
     }
+    node.hand_on = putter_hand_on;
     status = queue_wait(&queue->putters, &node);
-    return status < 0
-               ? status
-               : queue_use_place(queue, item, status == SKUI_WAITQ_GRANTED);
+    return status < 0 ? status : queue_use_place(queue, item);
 }
 
 int skua_queue_put_nowait(skua_queue *queue, void *item)
@@ -344,30 +358,50 @@ static int queue_try_get(struct queue *queue, void **out_item)
     return queue->shut ? SKUA_ESHUTDOWN : -EAGAIN;
 }
 
-/*
- * A getter was cancelled: its item goes to the next one, or back. False when
- * there is no memory for that.
- */
-static bool queue_return(struct queue *queue, struct skui_queue_slot slot)
+/* Under the lock: whether an item may go back; `*keep`: no, who was handed it
+ * keeps it, if it can. */
+static bool queue_takes_back(struct queue *queue, bool *keep)
 {
-    bool returned = true;
-    bool dropped;
-
-    skui_spinlock_lock(&queue->lock);
-    while (returned && !queue->dropping && !queue_has_room(queue)) {
-        returned = queue_grow(queue);
+    while (!queue->dropping && !queue_has_room(queue)) {
+        if (!queue_grow(queue)) {
+            *keep = true;
+            return false;
+        }
     }
-    dropped = queue->dropping;
-    if (dropped && queue->unfinished > 0) {
+    /* Getters have been told that there will be no more. */
+    *keep = !queue->dropping && queue->shut && queue->store.count == 0;
+    return !queue->dropping && !*keep;
+}
+
+/*
+ * A getter does not take its item: it goes to the next one, or back; or it is
+ * dropped, if that was asked for or there is no other way. False when the
+ * getter keeps it.
+ */
+static bool getter_hand_on(struct skui_waitq_node *node, bool may_keep)
+{
+    const struct getter *getter = SKUI_CONTAINER_OF(node, struct getter, node);
+    struct queue *queue = queue_of_node(node);
+    skua_drop_fn *drop = queue->drop;
+    bool goes_back;
+    bool keep;
+
+    if (node->value < 0) {
+        return true; /* it was handed none */
+    }
+    skui_spinlock_lock(&queue->lock);
+    goes_back = queue_takes_back(queue, &keep);
+    keep = keep && may_keep;
+    if (goes_back) {
+        skui_queue_store_put_back(&queue->store, getter->slot);
+    } else if (!keep && queue->unfinished > 0) {
         queue->unfinished--;
-    } else if (!dropped && returned) {
-        skui_queue_store_put_back(&queue->store, slot);
     }
     queue_unlock(queue);
-    if (dropped && queue->drop != NULL) {
-        queue->drop(slot.item);
+    if (!goes_back && !keep && drop != NULL) {
+        drop(getter->slot.item);
     }
-    return dropped || returned;
+    return !keep;
 }
 
 /* With the lock, which it lets go of. */
@@ -383,23 +417,14 @@ static SKUI_NOINLINE int queue_get_waiting(struct queue *queue, void **out_item,
            skui_waitq_spin(&spin, &queue->lock)) {
         /* until there is an item */
     }
-    status = skui_waitq_begin(&getter.node, &queue->lock, deadline_ns);
-    if (status < 0) {
-        return status;
-    }
+    skui_waitq_begin(&getter.node, &queue->lock, deadline_ns);
     status = queue_try_get(queue, out_item);
     if (status != -EAGAIN) {
         queue_leave(queue, &getter.node);
         return status;
     }
+    getter.node.hand_on = getter_hand_on;
     status = queue_wait(&queue->getters, &getter.node);
-    if (status == SKUI_WAITQ_REVOKED) {
-        if (queue_return(queue, getter.slot)) {
-            return SKUA_ECANCELED;
-        }
-        skui_task_cancel_later(getter.node.task);
-        status = 0;
-    }
     if (status == 0) {
         *out_item = getter.slot.item;
     }
@@ -514,21 +539,21 @@ int skua_queue_join_until(skua_queue *queue, int64_t deadline_ns)
     struct queue *self;
     int status;
 
-    if (queue == NULL) {
+    if (queue == NULL || deadline_ns == SKUA_NOT_A_TIME) {
         return -EINVAL;
     }
-    self = queue_of(queue);
-    skui_spinlock_lock(&self->lock);
-    status = skui_waitq_begin(&node, &self->lock, deadline_ns);
+    status = skui_task_spend_budget();
     if (status < 0) {
         return status;
     }
+    self = queue_of(queue);
+    skui_spinlock_lock(&self->lock);
+    skui_waitq_begin(&node, &self->lock, deadline_ns);
     if (self->unfinished == 0) {
         skui_waitq_leave(&node);
         return 0;
     }
-    status = skui_waitq_wait(&self->joiners, &node);
-    return status == SKUI_WAITQ_REVOKED ? SKUA_ECANCELED : status;
+    return skui_waitq_wait(&self->joiners, &node);
 }
 
 /* Under the lock: take all items out. */
@@ -541,11 +566,11 @@ static struct skui_queue_store queue_take_store(struct queue *queue)
     return taken;
 }
 
-static void queue_drop(const struct queue *queue,
-                       struct skui_queue_store *store)
+/* Not under the lock, and without the queue, which may be gone by now. */
+static void store_drop(struct skui_queue_store *store, skua_drop_fn *drop)
 {
-    while (queue->drop != NULL && store->count > 0) {
-        queue->drop(skui_queue_store_pop(store).item);
+    while (drop != NULL && store->count > 0) {
+        drop(skui_queue_store_pop(store).item);
     }
     skui_release(store->slots);
 }
@@ -553,12 +578,14 @@ static void queue_drop(const struct queue *queue,
 int skua_queue_shutdown(skua_queue *queue, bool immediate)
 {
     struct skui_queue_store dropped = {0};
+    skua_drop_fn *drop;
     struct queue *self;
 
     if (queue == NULL) {
         return -EINVAL;
     }
     self = queue_of(queue);
+    drop = self->drop;
     skui_spinlock_lock(&self->lock);
     self->shut = true;
     if (immediate) {
@@ -568,7 +595,7 @@ int skua_queue_shutdown(skua_queue *queue, bool immediate)
             dropped.count < self->unfinished ? dropped.count : self->unfinished;
     }
     queue_unlock(self);
-    queue_drop(self, &dropped);
+    store_drop(&dropped, drop);
     return 0;
 }
 
@@ -593,7 +620,7 @@ int skua_queue_fini(skua_queue *queue)
     if (busy) {
         return -EBUSY;
     }
-    queue_drop(self, &dropped);
+    store_drop(&dropped, self->drop);
     memset(queue, 0, sizeof(*queue));
     return 0;
 }

@@ -82,10 +82,9 @@ static void heap_fill_top(struct skui_queue_store *store,
 
 void skui_queue_store_push(struct skui_queue_store *store, void *item)
 {
-    struct skui_queue_slot slot = {item, store->sequence};
+    struct skui_queue_slot slot = {item, store->sequence++};
 
     if (store->order == SKUI_QUEUE_PRIORITY) {
-        store->sequence++;
         heap_push(store, slot);
     } else {
         store->slots[(store->head + store->count) & (store->capacity - 1)] =
@@ -117,20 +116,54 @@ struct skui_queue_slot skui_queue_store_pop(struct skui_queue_store *store)
     return slot;
 }
 
+/* The `index`-th slot of a ring. */
+static struct skui_queue_slot *ring_slot(const struct skui_queue_store *store,
+                                         size_t index)
+{
+    return &store->slots[(store->head + index) & (store->capacity - 1)];
+}
+
+/* In front, but behind those that were put earlier and came back before. */
+static void ring_put_back(struct skui_queue_store *store,
+                          struct skui_queue_slot slot)
+{
+    size_t at = 0;
+
+    store->head--;
+    while (at < store->count &&
+           ring_slot(store, at + 1)->sequence < slot.sequence) {
+        *ring_slot(store, at) = *ring_slot(store, at + 1);
+        at++;
+    }
+    *ring_slot(store, at) = slot;
+}
+
+/* On top, but below those that were put later and came back before. */
+static void stack_put_back(struct skui_queue_store *store,
+                           struct skui_queue_slot slot)
+{
+    size_t at = store->count;
+
+    while (at > 0 && store->slots[at - 1].sequence > slot.sequence) {
+        store->slots[at] = store->slots[at - 1];
+        at--;
+    }
+    store->slots[at] = slot;
+}
+
 void skui_queue_store_put_back(struct skui_queue_store *store,
                                struct skui_queue_slot slot)
 {
     switch (store->order) {
     case SKUI_QUEUE_LIFO:
-        store->slots[store->count] = slot;
+        stack_put_back(store, slot);
         break;
     case SKUI_QUEUE_PRIORITY:
         heap_push(store, slot);
         break;
     case SKUI_QUEUE_FIFO:
     default:
-        store->head--;
-        store->slots[store->head & (store->capacity - 1)] = slot;
+        ring_put_back(store, slot);
         break;
     }
     store->count++;

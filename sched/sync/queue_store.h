@@ -16,12 +16,12 @@ SKUI_BEGIN_DECLS
 enum skui_queue_order {
     SKUI_QUEUE_FIFO,     /* a ring */
     SKUI_QUEUE_LIFO,     /* a stack */
-    SKUI_QUEUE_PRIORITY, /* a binary heap; equal items by `sequence` */
+    SKUI_QUEUE_PRIORITY, /* a binary heap; equal items in the order of puts */
 };
 
 struct skui_queue_slot {
     void *item;
-    uint64_t sequence; /* of the put; PRIORITY only */
+    uint64_t sequence; /* of the put */
 };
 
 /* All-zero: an empty FIFO. */
@@ -47,7 +47,7 @@ struct skui_queue_slot *skui_queue_store_move(struct skui_queue_store *store,
 void skui_queue_store_push(struct skui_queue_store *store, void *item);
 /* There is an item: count > 0. */
 struct skui_queue_slot skui_queue_store_pop(struct skui_queue_store *store);
-/* The reverse of that; there is room. */
+/* Put back what was popped, where it was among what is left; there is room. */
 void skui_queue_store_put_back(struct skui_queue_store *store,
                                struct skui_queue_slot slot);
 

@@ -52,8 +52,12 @@ int skua_semaphore_acquire(skua_semaphore *semaphore)
 
 int skua_semaphore_acquire_until(skua_semaphore *semaphore, int64_t deadline_ns)
 {
-    int status = semaphore == NULL ? -EINVAL : skui_task_spend_budget();
+    int status;
 
+    if (semaphore == NULL || deadline_ns == SKUA_NOT_A_TIME) {
+        return -EINVAL;
+    }
+    status = skui_task_spend_budget();
     if (status < 0 ||
         skui_permits_try_take(&semaphore_of(semaphore)->permits)) {
         return status;
