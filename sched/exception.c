@@ -302,3 +302,167 @@ int skua_call(skua_task_fn *fn, void *arg, void **out_result)
     skui_outcome_capture(skui_frame_current(), fn, arg, &outcome);
     return skui_outcome_deliver(&outcome, out_result);
 }
+
+/* --- causes added later, and groups taken apart --- */
+
+/* As `exception`, which stays as it is, with another cause (taken). */
+static skua_exception *exception_with_cause(const skua_exception *exception,
+                                            skua_exception *cause)
+{
+    size_t length = strlen(exception->message);
+    skua_exception *copy = exception_allocate(exception->status, length);
+    skua_exception **children = NULL;
+
+    if (exception->count > 0) {
+        children = skui_allocate(exception->count * sizeof(*children));
+    }
+    if (copy == NULL || (exception->count > 0 && children == NULL)) {
+        skui_release(copy);
+        skui_release(children);
+        return NULL;
+    }
+    memcpy(copy->message, exception->message, length + 1);
+    memcpy(copy->task_name, exception->task_name, sizeof(copy->task_name));
+    for (size_t i = 0; i < exception->count; i++) {
+        children[i] = skua_exception_ref(exception->children[i]);
+    }
+    copy->children = children;
+    copy->count = exception->count;
+    copy->cause = cause;
+    return copy;
+}
+
+void skui_frame_add_cause(struct skui_frame *frame, int status, int cause)
+{
+    skua_exception *error =
+        frame->exception != NULL && frame->exception->status == status
+            ? skua_exception_ref(frame->exception)
+            : skui_exception_bare(status);
+    skua_exception *added = skui_exception_bare(cause);
+    skua_exception *result = error != NULL && added != NULL
+                                 ? exception_with_cause(error, added)
+                                 : NULL;
+
+    if (result != NULL) {
+        added->cause = skua_exception_ref(error->cause);
+        skui_frame_set_exception(frame, result);
+    } else {
+        skua_exception_unref(added);
+    }
+    skua_exception_unref(error);
+}
+
+skua_exception *skua_exception_find(const skua_exception *exception, int status)
+{
+    skua_exception *found = NULL;
+
+    if (exception == NULL || exception->status == status) {
+        return (skua_exception *)exception;
+    }
+    for (size_t i = 0; i < exception->count && found == NULL; i++) {
+        found = skua_exception_find(exception->children[i], status);
+    }
+    return found;
+}
+
+/* The two halves of a split; a half that is empty is NULL. */
+struct split {
+    skua_exception *half[2]; /* matches, others */
+};
+
+static int exception_split(const skua_exception *exception, int status,
+                           struct split *out);
+
+/* A group like `exception` of `count` children (references, taken); NULL for
+ * none, and when memory is short. */
+static skua_exception *split_group(const skua_exception *exception,
+                                   skua_exception **children, size_t count)
+{
+    skua_exception *group = NULL;
+
+    if (count > 0) {
+        group = skui_exception_group(exception->status, exception->message,
+                                     children, count);
+    }
+    if (group != NULL) {
+        memcpy(group->task_name, exception->task_name,
+               sizeof(group->task_name));
+        group->cause = skua_exception_ref(exception->cause);
+        return group;
+    }
+    for (size_t i = 0; i < count; i++) {
+        skua_exception_unref(children[i]);
+    }
+    return NULL;
+}
+
+static int exception_split_children(const skua_exception *exception, int status,
+                                    skua_exception **parts, struct split *out)
+{
+    skua_exception **of[2] = {parts, parts + exception->count};
+    size_t count[2] = {0, 0};
+    int result = 0;
+
+    for (size_t i = 0; i < exception->count && result == 0; i++) {
+        struct split split = {{NULL, NULL}};
+
+        result = exception_split(exception->children[i], status, &split);
+        for (int side = 0; side < 2; side++) {
+            if (split.half[side] != NULL) {
+                of[side][count[side]++] = split.half[side];
+            }
+        }
+    }
+    for (int side = 0; side < 2; side++) {
+        out->half[side] = split_group(exception, of[side], count[side]);
+        if (count[side] > 0 && out->half[side] == NULL) {
+            result = -ENOMEM;
+        }
+    }
+    return result;
+}
+
+static int exception_split(const skua_exception *exception, int status,
+                           struct split *out)
+{
+    skua_exception **parts;
+    int result;
+
+    if (exception->status == status || exception->count == 0) {
+        out->half[exception->status != status] =
+            skua_exception_ref((skua_exception *)exception);
+        return 0;
+    }
+    parts = skui_allocate(2 * exception->count * sizeof(*parts));
+    if (parts == NULL) {
+        return -ENOMEM;
+    }
+    result = exception_split_children(exception, status, parts, out);
+    skui_release(parts);
+    if (result < 0) {
+        skua_exception_unref(out->half[0]);
+        skua_exception_unref(out->half[1]);
+        out->half[0] = NULL;
+        out->half[1] = NULL;
+    }
+    return result;
+}
+
+int skua_exception_split(const skua_exception *exception, int status,
+                         skua_exception **out_matches,
+                         skua_exception **out_rest)
+{
+    struct split split = {{NULL, NULL}};
+    int result;
+
+    if (exception == NULL || status >= 0 || out_matches == NULL ||
+        out_rest == NULL) {
+        return -EINVAL;
+    }
+    result = exception_split(exception, status, &split);
+    if (result == 0) {
+        *out_matches = split.half[0];
+        *out_rest = split.half[1];
+    }
+    return result;
+}

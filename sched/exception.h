@@ -41,6 +41,11 @@ skua_exception *skui_exception_group(int status, const char *message,
 /* A bare status as an exception; NULL when memory is short. */
 skua_exception *skui_exception_bare(int status);
 
+/* Let the exception that is handled here, made of `status` if there is none,
+ * have a cause of `cause`, in front of its former one. Nothing changes when
+ * memory is short. */
+void skui_frame_add_cause(struct skui_frame *frame, int status, int cause);
+
 SKUI_END_DECLS
 
 #endif

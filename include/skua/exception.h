@@ -102,6 +102,27 @@ typedef void skua_exception_handler_fn(skua_loop *loop,
                                        const skua_exception_context *context,
                                        void *arg);
 
+/**
+ * The first exception of that status: `exception` itself, or within a group
+ * and the groups in it, in their order. Borrowed from `exception`; NULL when
+ * there is none.
+ * Thread: any.  Suspends: never.  Python: ExceptionGroup.subgroup(), [0].
+ */
+SKUA_API skua_exception *skua_exception_find(const skua_exception *exception,
+                                             int status);
+
+/**
+ * Take a group apart by status: into the exceptions that have it and the
+ * others, each as a group like the one given, nested as there. What has the
+ * status as a whole, or is no group, goes undivided to one side.
+ * @param out_matches, out_rest  new references; NULL for a side without any
+ * @return 0; -EINVAL; -ENOMEM
+ * Thread: any.  Suspends: never.  Python: ExceptionGroup.split(), except*.
+ */
+SKUA_API int skua_exception_split(const skua_exception *exception, int status,
+                                  skua_exception **out_matches,
+                                  skua_exception **out_rest);
+
 SKUA_END_DECLS
 
 #endif
