@@ -335,24 +335,12 @@ int skua_loop_call_soon_threadsafe(skua_loop *loop, skua_callback_fn *fn,
     return status < 0 ? status : loop_call(loop, fn, arg, out_handle);
 }
 
-int skua_loop_call_at(skua_loop *loop, int64_t when_ns, skua_callback_fn *fn,
-                      void *arg, skua_handle **out_handle)
+static int loop_start_timer(skua_loop *loop, int64_t when_ns,
+                            skua_callback_fn *fn, void *arg,
+                            skua_handle **out_handle)
 {
-    struct timer_handle *timer;
-    bool own;
+    struct timer_handle *timer = skui_object_get(SKUI_OBJECT_TIMER_HANDLE);
 
-    if (loop == NULL || fn == NULL || when_ns == SKUA_NOT_A_TIME) {
-        return -EINVAL;
-    }
-    own = skui_loop_self() == loop; /* so it is open, and of this process */
-    if (!own) {
-        int status = skui_loop_check_own(loop);
-
-        if (status < 0) {
-            return status;
-        }
-    }
-    timer = skui_object_get(SKUI_OBJECT_TIMER_HANDLE);
     if (timer == NULL) {
         return -ENOMEM;
     }
@@ -364,10 +352,38 @@ int skua_loop_call_at(skua_loop *loop, int64_t when_ns, skua_callback_fn *fn,
         *out_handle = &timer->handle;
     }
     skui_timers_start(&loop->timers, &timer->timer, when_ns);
-    if (!own) {
+    return 0;
+}
+
+int skua_loop_call_at(skua_loop *loop, int64_t when_ns, skua_callback_fn *fn,
+                      void *arg, skua_handle **out_handle)
+{
+    bool own;
+    int status;
+
+    if (loop == NULL || fn == NULL || when_ns == SKUA_NOT_A_TIME) {
+        return -EINVAL;
+    }
+    own = skui_loop_self() == loop; /* so it is open, and of this process */
+    status = own ? 0 : skui_loop_check_own(loop);
+    if (status == 0) {
+        status = loop_start_timer(loop, when_ns, fn, arg, out_handle);
+    }
+    if (status == 0 && !own) {
         skui_loop_wake(loop);
     }
-    return 0;
+    return status;
+}
+
+int skui_loop_call_at(skua_loop *loop, int64_t when_ns, skua_callback_fn *fn,
+                      void *arg, skua_handle **out_handle)
+{
+    int status = loop_start_timer(loop, when_ns, fn, arg, out_handle);
+
+    if (status == 0 && skui_loop_self() != loop) {
+        skui_loop_wake(loop);
+    }
+    return status;
 }
 
 int skua_loop_call_later(skua_loop *loop, int64_t delay_ns,

@@ -176,6 +176,10 @@ bool skui_loop_handler(skua_loop *loop, skua_exception_handler_fn **out_fn,
 bool skui_loop_queue(skua_loop *loop, uint32_t id,
                      struct skui_runnable *runnable);
 
+/* As skua_loop_call_at(), from any thread, on a loop that stays open. */
+int skui_loop_call_at(skua_loop *loop, int64_t when_ns, skua_callback_fn *fn,
+                      void *arg, skua_handle **out_handle);
+
 /* As skui_loop_queue() in a signal handler, for an open loop. */
 void skui_loop_post_from_signal(skua_loop *loop,
                                 struct skui_runnable *runnable);

@@ -172,6 +172,25 @@ int skui_task_cancel(struct skui_task *task);
 /* The task itself: a request that it took waits for its next suspension. */
 void skui_task_cancel_later(struct skui_task *task);
 
+/* How many requests are not taken back, less one that waits: for a scope that
+ * the task enters. */
+uint32_t skui_task_cancels_met(const struct skui_task *task);
+
+/*
+ * Take back one request of a scope; returns what is left. Down to `quiet`,
+ * which were met before the scope, one that waits is the scope's: it is
+ * withdrawn.
+ */
+int skui_task_uncancel(struct skui_task *task, uint32_t quiet);
+
+/* Whether a request waits for the task's next suspension or resumption. */
+static inline bool skui_task_cancel_waits(const struct skui_task *task)
+{
+    /* relaxed: who asks is the task itself, or wants a hint */
+    return (skui_load_relaxed(&((struct skui_task *)task)->wait_word) &
+            SKUI_WAIT_CANCEL) != 0;
+}
+
 /* The task itself: take a request that waits. */
 bool skui_task_take_pending_cancel(struct skui_task *task);
 static inline bool skui_task_take_cancel(struct skui_task *task)

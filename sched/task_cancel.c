@@ -267,25 +267,35 @@ int skua_task_cancelling(const skua_task *task)
     return (int)skui_load_relaxed(&skui_task_of(task)->cancelling);
 }
 
-int skua_task_uncancel(skua_task *task)
+uint32_t skui_task_cancels_met(const struct skui_task *task)
 {
-    struct skui_task *self;
-    uint32_t count;
+    /* relaxed: a counter */
+    uint32_t count = skui_load_relaxed(&((struct skui_task *)task)->cancelling);
 
-    if (task == NULL || !skui_future_is_task(task)) {
-        return -EINVAL;
-    }
-    self = skui_task_of(task);
-    count = skui_load_relaxed(&self->cancelling); /* relaxed: a counter */
+    return count > 0 && skui_task_cancel_waits(task) ? count - 1 : count;
+}
+
+int skui_task_uncancel(struct skui_task *task, uint32_t quiet)
+{
+    uint32_t count = skui_load_relaxed(&task->cancelling); /* relaxed: CAS */
+
     do {
         if (count == 0) {
             return 0;
         }
-    } while (!skui_cas_relaxed(&self->cancelling, &count, count - 1));
-    if (count == 1 && skui_task_take_cancel(self) &&
-        skui_load_relaxed(&self->cancelling) > 0) { /* relaxed: a counter */
+    } while (!skui_cas_relaxed(&task->cancelling, &count, count - 1));
+    if (count - 1 <= quiet && skui_task_take_cancel(task) &&
+        skui_load_relaxed(&task->cancelling) > quiet) { /* relaxed: a counter */
         /* A request came in between and was taken with it: give it back. */
-        (void)task_request(self, false);
+        (void)task_request(task, false);
     }
     return (int)(count - 1);
+}
+
+int skua_task_uncancel(skua_task *task)
+{
+    if (task == NULL || !skui_future_is_task(task)) {
+        return -EINVAL;
+    }
+    return skui_task_uncancel(skui_task_of(task), 0);
 }
