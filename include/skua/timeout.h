@@ -18,8 +18,9 @@ typedef struct skua_timeout {
 
 /**
  * Enter a scope that cancels the current task after `delay_ns`. What is past
- * already expires at the first suspension; SKUA_FOREVER never does.
- * @return 0; -EINVAL for NULL or SKUA_NOT_A_TIME; -EALREADY when it was
+ * already expires at the first suspension, on any loop, and not without one;
+ * until then the task's request counts. SKUA_FOREVER never expires.
+ * @return 0; -EINVAL for NULL or SKUA_NOT_A_TIME; SKUA_EINVALSTATE when it was
  *         entered before; SKUA_ENOLOOP outside a task; -ENOMEM
  * Thread: a task.  Suspends: never.  asyncio: async with timeout(delay).
  */
@@ -33,19 +34,26 @@ SKUA_API int skua_timeout_enter(skua_timeout *timeout, int64_t delay_ns);
 SKUA_API int skua_timeout_enter_at(skua_timeout *timeout, int64_t deadline_ns);
 
 /**
- * Leave the scope with the body's status.
+ * Leave the scope with the body's status. The scope's own request is taken
+ * back, also one that comes after the body's end. A failure of the body's own
+ * in a scope that expired gets -ETIMEDOUT as its exception's cause.
  * @return -ETIMEDOUT when the scope expired and the body ended by that
- *         cancellation alone; else `status`; -EINVAL when not entered here
+ *         cancellation alone (of two scopes that expire together, out of the
+ *         outer one); else `status`; -EINVAL when not entered here
  * Thread: the task that entered.  Suspends: never.
+ * asyncio: leaving `async with`.
  */
 SKUA_API int skua_timeout_exit(skua_timeout *timeout, int status);
 
 /**
- * Move the deadline of an active scope; SKUA_FOREVER removes it.
- * @return 0; -EINVAL; SKUA_EINVALSTATE when not entered, expired or left;
- *         -ENOMEM (the former deadline is gone then)
- * Thread: a loop's, while the scope is entered.  Suspends: never.
- * asyncio: Timeout.reschedule().
+ * Move the deadline of an active scope; SKUA_FOREVER removes it. One that is
+ * past expires at the task's next suspension when that sets it, else in the
+ * next iteration of the caller's loop. Of several calls at once the last one
+ * holds.
+ * @return 0; -EINVAL; SKUA_EINVALSTATE when not entered, expiring, expired or
+ *         left; -ENOMEM and SKUA_ECLOSED (the deadline stays as it was)
+ * Thread: any, while the scope's memory lives (until the call returns).
+ * Suspends: never.  asyncio: Timeout.reschedule().
  */
 SKUA_API int skua_timeout_reschedule(skua_timeout *timeout,
                                      int64_t deadline_ns);
@@ -66,8 +74,9 @@ SKUA_API int64_t skua_timeout_when(const skua_timeout *timeout);
 
 /**
  * Await with a limit. When the time is over the awaitable is cancelled and
- * waited for; a value it returns all the same is the result. With a limit of
- * 0 or less a coroutine that has not started never starts.
+ * waited for, however long that takes; a value it returns all the same, or a
+ * failure, is the result. With a limit of 0 or less a coroutine that has not
+ * started never starts.
  * @param timeout_ns  SKUA_FOREVER: no limit
  * @param out_result  may be NULL; written on success
  * @return the outcome as skua_await(); -ETIMEDOUT; SKUA_ECANCELED when the

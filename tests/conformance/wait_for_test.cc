@@ -320,27 +320,28 @@ TEST_P(ConformanceMany, N089_AnExternalCancelStaysACancel)
 
 TEST_P(ConformanceMany, N092_RescheduleOnlyWhileActive)
 {
-    EXPECT_EQ(0, run([&] {
-                  skua_timeout timeout = {};
-                  int status;
+    EXPECT_EQ(
+        0, run([&] {
+            skua_timeout timeout = {};
+            int status;
 
-                  EXPECT_EQ(SKUA_EINVALSTATE,
-                            skua_timeout_reschedule(&timeout, SKUA_FOREVER));
-                  EXPECT_EQ(0, skua_timeout_enter(&timeout, 3600 * SKUA_S));
-                  EXPECT_EQ(-EALREADY, skua_timeout_enter(&timeout, SKUA_S));
-                  EXPECT_EQ(0, skua_timeout_reschedule(&timeout,
-                                                       skua_monotonic() - 1));
-                  status = skua_yield();
-                  EXPECT_EQ(SKUA_ECANCELED, status);
-                  EXPECT_EQ(SKUA_EINVALSTATE,
-                            skua_timeout_reschedule(&timeout, SKUA_FOREVER));
-                  EXPECT_EQ(-ETIMEDOUT, skua_timeout_exit(&timeout, status));
-                  EXPECT_EQ(SKUA_EINVALSTATE,
-                            skua_timeout_reschedule(&timeout, SKUA_FOREVER));
-                  EXPECT_EQ(-EINVAL, skua_timeout_exit(&timeout, 0));
-                  EXPECT_EQ(-EALREADY, skua_timeout_enter(&timeout, SKUA_S));
-                  return 0;
-              }));
+            EXPECT_EQ(SKUA_EINVALSTATE,
+                      skua_timeout_reschedule(&timeout, SKUA_FOREVER));
+            EXPECT_EQ(0, skua_timeout_enter(&timeout, 3600 * SKUA_S));
+            EXPECT_EQ(SKUA_EINVALSTATE, skua_timeout_enter(&timeout, SKUA_S));
+            EXPECT_EQ(0,
+                      skua_timeout_reschedule(&timeout, skua_monotonic() - 1));
+            status = skua_yield();
+            EXPECT_EQ(SKUA_ECANCELED, status);
+            EXPECT_EQ(SKUA_EINVALSTATE,
+                      skua_timeout_reschedule(&timeout, SKUA_FOREVER));
+            EXPECT_EQ(-ETIMEDOUT, skua_timeout_exit(&timeout, status));
+            EXPECT_EQ(SKUA_EINVALSTATE,
+                      skua_timeout_reschedule(&timeout, SKUA_FOREVER));
+            EXPECT_EQ(-EINVAL, skua_timeout_exit(&timeout, 0));
+            EXPECT_EQ(SKUA_EINVALSTATE, skua_timeout_enter(&timeout, SKUA_S));
+            return 0;
+        }));
 }
 
 CONFORMANCE_INSTANTIATE_ONE();
