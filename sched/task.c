@@ -111,15 +111,14 @@ int skua_create_task_with(const skua_task_options *options, skua_task_fn *fn,
     return 0;
 }
 
-int skui_task_create_observed(skua_task_fn *fn, void *arg,
-                              struct skui_observer *observer,
+int skui_task_create_observed(const skua_task_options *options,
+                              skua_task_fn *fn, void *arg, uint32_t refs,
                               struct skui_task **out_task)
 {
-    int status = task_make(NULL, fn, arg, 1, out_task);
+    int status = task_make(options, fn, arg, refs, out_task);
 
     if (status == 0) {
         (*out_task)->observed = true;
-        (*out_task)->observer = observer;
     }
     return status;
 }
@@ -177,6 +176,15 @@ static void outcome_honour(struct skui_outcome *outcome, bool cancel_pending)
     }
 }
 
+void skui_task_announce(struct skui_task *task,
+                        const struct skui_outcome *outcome)
+{
+    if (task->observed && outcome->status < 0 &&
+        outcome->status != SKUA_ECANCELED && task->observer->failing != NULL) {
+        task->observer->failing(task->observer, task, outcome);
+    }
+}
+
 /*
  * End a task that only the runtime still refers to: then nobody else can reach
  * it any more, and no end needs to be agreed upon. False when somebody may.
@@ -202,6 +210,7 @@ static bool task_finish_alone(struct skui_task *task,
     /* relaxed: as above */
     outcome_honour(
         outcome, (skui_load_relaxed(&task->wait_word) & SKUI_WAIT_CANCEL) != 0);
+    skui_task_announce(task, outcome);
     if (task->observed) {
         task->observer->ended(task->observer, task, outcome);
     }
@@ -218,6 +227,7 @@ static void task_finish(struct skui_task *task, struct skui_outcome *outcome)
     task->frame.exception = NULL;
     if (!task_finish_alone(task, outcome)) {
         outcome_honour(outcome, task_end(task));
+        skui_task_announce(task, outcome);
         skui_future_complete_sole(&task->future, outcome);
         if (task->observed) {
             skui_future_forgive(&task->future);

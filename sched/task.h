@@ -72,10 +72,14 @@ enum { SKUI_TASK_BUDGET = 128 }; /* ready operations in a row */
 enum { SKUI_TIMER_OF_TASK, SKUI_TIMER_OF_HANDLE };
 
 /*
- * Who is told that a task ends: in the thread that ends it, when its outcome
- * can be read and before the runtime lets go of the task.
+ * Who is told that a task ends, in the thread that ends it. A task that fails
+ * (not: is cancelled) is announced before its outcome can be read, so that who
+ * awaits it resumes after what that brings about. `ended` comes when the
+ * outcome can be read and before the runtime lets go of the task.
  */
 struct skui_observer {
+    void (*failing)(struct skui_observer *self, struct skui_task *task,
+                    const struct skui_outcome *outcome); /* may be NULL */
     void (*ended)(struct skui_observer *self, struct skui_task *task,
                   const struct skui_outcome *outcome);
 };
@@ -104,6 +108,7 @@ struct skui_task {
     struct skui_observer *observer;
     struct skui_task *sibling_next; /* the observer's */
     struct skui_task *sibling_prev; /* the observer's */
+    uint32_t ordinal;               /* the observer's */
     struct skui_stack stack;        /* while its context is not NULL */
     struct skui_frame frame;        /* empty while it does not run */
     skua_future *awaiting; /* read by a canceller that HOLDs the wait word */
@@ -153,12 +158,16 @@ static inline int skui_word_reason(uint64_t word)
 SKUI_NOINLINE struct skui_task *skui_task_self(void);
 
 /*
- * Create a task that starts with skui_task_start(). The runtime's reference is
- * the only one: once it has started it is its observer's until that was told.
+ * Create a task that starts with skui_task_start(), after its observer was set.
+ * One of its `refs` is the runtime's: once it has started that is its
+ * observer's until that was told. The task itself may change its observer.
  */
-int skui_task_create_observed(skua_task_fn *fn, void *arg,
-                              struct skui_observer *observer,
+int skui_task_create_observed(const skua_task_options *options,
+                              skua_task_fn *fn, void *arg, uint32_t refs,
                               struct skui_task **out_task);
+/* Tell the observer that the task fails, if it does. */
+void skui_task_announce(struct skui_task *task,
+                        const struct skui_outcome *outcome);
 void skui_task_start(struct skui_task *task);
 /* Instead of starting it: end it as cancelled; nobody is told. */
 void skui_task_drop_unstarted(struct skui_task *task);

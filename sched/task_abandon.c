@@ -93,6 +93,7 @@ void skui_task_abandon(struct skui_task *task, skua_loop *loop)
     }
     task->frame.exception = NULL;
     task->future.reports_unread = false;
+    skui_task_announce(task, &outcome);
     skui_future_complete_sole(&task->future, &outcome);
     if (task->observed) {
         task->observer->ended(task->observer, task, &outcome);

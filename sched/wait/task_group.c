@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * task_group.c - children that end before their scope does.
- * Threads     The parent and its children, on any loops.
+ * task_group.c - children that end before their scope does: from their creation
+ * to their end.
+ * Threads     The parent, the children and whoever creates or cancels, on any
+ *             loops.
  * Invariants  A child is in its cohort's list from its start to its end, when
  *             the runtime still holds a reference or nobody can take one. A
  *             cohort is in the group's list while it has children or admits
- *             some; the group is freed by the parent after who took the last
- *             one out has let go of the lock.
+ *             some; the group is left by the parent after who took the last
+ *             one out has let go of the lock. A group that has no cohort while
+ *             its parent leaves gets none any more.
  * Ordering    SL1 for all fields and for the children's links; RF1. The
  *             group's lock is held while a cohort's is taken, never the other
  *             way round.
@@ -15,72 +18,30 @@
  *             170). One cohort for each loop: children end elsewhere.
  *
  * The group observes its children: each tells its end in the thread that
- * completes it. The last one wakes the parent, if that waits in join. Children
- * that are created one after the other form a cohort, with a lock of its own:
- * so who ends them does not meet who creates the next ones. The first cohort
- * lies in the group.
+ * completes it, and its failure before anybody can read it: so a parent that
+ * awaits that child finds itself cancelled. The last one wakes the parent, if
+ * that waits in leave. Children that are created one after the other form a
+ * cohort, with a lock of its own: so who ends them does not meet who creates
+ * the next ones. The first cohort lies in the group.
+ *
+ * A cohort's `left` counts the places that are not taken as well, so that a
+ * group whose children end at once does not come to its end again and again;
+ * sealing gives those up. While the parent leaves, nobody would come to seal:
+ * cohorts of that time count only children that were admitted.
  */
-#include "skua/task_group.h"
+#include "task_group.h"
 
 #include <errno.h>
 
-#include "../future.h"
 #include "../loop.h"
-#include "../spinlock.h"
-#include "../task.h"
 
-enum group_phase {
-    GROUP_OPEN,
-    GROUP_ABORTING, /* children are being cancelled */
-    GROUP_JOINED,
-};
-
-enum {
-    COHORT_CAPACITY = 64,
-    COHORT_CANCELLED, /* in place of how many it admitted: it is full */
-};
-
-struct group;
-
-/* Guarded by its lock, but for what is said. One cache line. */
-struct cohort {
-    struct skui_observer observer; /* of its children; constant */
-    struct group *group;           /* constant */
-    struct cohort *next;           /* guarded by the group's lock */
-    struct cohort *prev;           /* guarded by the group's lock */
-    struct skui_task *children;    /* those that live; marked: cancelled */
-    struct skui_spinlock lock;
-    uint16_t admitted; /* guarded by the group's lock; full: it admits none */
-    uint16_t left;     /* that are to end, with those to be admitted */
-};
-
-/* All guarded by the lock, but for the parent's own. */
-struct group {
-    struct cohort first;
-    struct cohort *cohorts;  /* newest first: that one may admit; as the group
-                                aborts, those not cancelled first */
-    struct cohort *last;     /* of them, if there are any */
-    skua_task *parent;       /* set by the first child */
-    skui_claim waiter;       /* woken when no cohort is left; or 0 */
-    skua_exception **errors; /* in order of completion; see group_has_room() */
-    struct skui_spinlock lock;
-    int lost_status; /* an error that found no memory */
-    uint32_t error_count;
-    uint8_t phase;
-    bool joining;          /* the parent waits in join */
-    bool parent_cancelled; /* by the group: join takes that back */
-};
-
-_Static_assert(sizeof(struct group) <= sizeof(skua_task_group),
+_Static_assert(sizeof(struct skui_group) <= sizeof(skua_task_group),
                "the public storage fits");
-
-static struct group *group_of(skua_task_group *group)
-{
-    return (struct group *)(void *)group->opaque;
-}
+_Static_assert(sizeof(struct skui_cohort) <= SKUI_CACHE_LINE,
+               "a cohort is one cache line");
 
 /* Room for one more error; there is room for 4, 8, 16 ... */
-static bool group_has_room(struct group *group)
+static bool group_has_room(struct skui_group *group)
 {
     uint32_t count = group->error_count;
     skua_exception **grown;
@@ -96,8 +57,8 @@ static bool group_has_room(struct group *group)
     return grown != NULL;
 }
 
-static void group_note_error(struct group *group, int status,
-                             skua_exception *exception)
+void skui_group_note_error(struct skui_group *group, int status,
+                           skua_exception *exception)
 {
     if (exception == NULL) {
         exception = skui_exception_bare(status);
@@ -111,8 +72,8 @@ static void group_note_error(struct group *group, int status,
 }
 
 /* References to children of a cohort that were not cancelled yet. */
-static size_t cohort_next_to_cancel(struct cohort *cohort, skua_task **batch,
-                                    size_t capacity)
+static size_t cohort_next_to_cancel(struct skui_cohort *cohort,
+                                    skua_task **batch, size_t capacity)
 {
     struct skui_task *child;
     size_t count = 0;
@@ -130,7 +91,7 @@ static size_t cohort_next_to_cancel(struct cohort *cohort, skua_task **batch,
     return count;
 }
 
-static void cohort_link(struct cohort *cohort, struct skui_task *child)
+static void cohort_link(struct skui_cohort *cohort, struct skui_task *child)
 {
     child->mark = false;
     child->sibling_prev = NULL;
@@ -141,7 +102,7 @@ static void cohort_link(struct cohort *cohort, struct skui_task *child)
     cohort->children = child;
 }
 
-static void cohort_unlink(struct cohort *cohort, struct skui_task *child)
+static void cohort_unlink(struct skui_cohort *cohort, struct skui_task *child)
 {
     if (child->sibling_prev != NULL) {
         child->sibling_prev->sibling_next = child->sibling_next;
@@ -155,7 +116,7 @@ static void cohort_unlink(struct cohort *cohort, struct skui_task *child)
 
 /* `count` of its places are done with; true when that was all: then the cohort
  * is the caller's to take out. */
-static bool cohort_leave(struct cohort *cohort, struct skui_task *child,
+static bool cohort_leave(struct skui_cohort *cohort, struct skui_task *child,
                          unsigned count)
 {
     bool over;
@@ -171,7 +132,7 @@ static bool cohort_leave(struct cohort *cohort, struct skui_task *child,
 }
 
 /* Under the group's lock. */
-static void group_unlink(struct group *group, struct cohort *cohort)
+static void group_unlink(struct skui_group *group, struct skui_cohort *cohort)
 {
     if (cohort->prev != NULL) {
         cohort->prev->next = cohort->next;
@@ -186,46 +147,43 @@ static void group_unlink(struct group *group, struct cohort *cohort)
 }
 
 /* Under the group's lock. */
-static void group_take_out(struct group *group, struct cohort *cohort)
+static void group_take_out(struct skui_group *group, struct skui_cohort *cohort)
 {
     group_unlink(group, cohort);
     cohort->group = NULL; /* the first one may be used again */
 }
 
-static void cohort_free(struct group *group, struct cohort *cohort)
+static void cohort_free(struct skui_group *group, struct skui_cohort *cohort)
 {
     if (cohort != &group->first) {
         skui_release_aligned(cohort);
     }
 }
 
-/* The newest cohort admits no more. */
-static void group_seal(struct group *group)
+void skui_group_seal(struct skui_group *group)
 {
-    struct cohort *cohort;
+    struct skui_cohort *over = NULL;
+    struct skui_cohort *cohort;
 
     skui_spinlock_lock(&group->lock);
     cohort = group->cohorts;
-    if (cohort != NULL && cohort->admitted < COHORT_CAPACITY) {
-        unsigned unused = COHORT_CAPACITY - cohort->admitted;
+    if (cohort != NULL && cohort->admitted < SKUI_COHORT_CAPACITY) {
+        unsigned unused = SKUI_COHORT_CAPACITY - cohort->admitted;
 
-        cohort->admitted = COHORT_CAPACITY;
-        if (cohort_leave(cohort, NULL, unused)) {
+        cohort->admitted = SKUI_COHORT_CAPACITY;
+        if (!cohort->counts && cohort_leave(cohort, NULL, unused)) {
             group_take_out(group, cohort);
-        } else {
-            cohort = NULL;
+            over = cohort;
         }
-    } else {
-        cohort = NULL;
     }
     skui_spinlock_unlock(&group->lock);
-    if (cohort != NULL) {
-        cohort_free(group, cohort);
+    if (over != NULL) {
+        cohort_free(group, over);
     }
 }
 
 /* Under the group's lock. */
-static void group_append(struct group *group, struct cohort *cohort)
+static void group_append(struct skui_group *group, struct skui_cohort *cohort)
 {
     cohort->next = NULL;
     cohort->prev = group->cohorts == NULL ? NULL : group->last;
@@ -238,18 +196,18 @@ static void group_append(struct group *group, struct cohort *cohort)
 }
 
 /* Each cohort that is through moves to the end, so none is looked at again. */
-static size_t group_next_to_cancel(struct group *group, skua_task **batch,
+static size_t group_next_to_cancel(struct skui_group *group, skua_task **batch,
                                    size_t capacity)
 {
-    struct cohort *cohort;
+    struct skui_cohort *cohort;
     size_t count = 0;
 
     skui_spinlock_lock(&group->lock);
     while ((cohort = group->cohorts) != NULL && count < capacity &&
-           cohort->admitted != COHORT_CANCELLED) {
+           cohort->admitted != SKUI_COHORT_CANCELLED) {
         count += cohort_next_to_cancel(cohort, batch + count, capacity - count);
         if (count < capacity) {
-            cohort->admitted = COHORT_CANCELLED;
+            cohort->admitted = SKUI_COHORT_CANCELLED;
             group_unlink(group, cohort);
             group_append(group, cohort);
         }
@@ -258,14 +216,13 @@ static size_t group_next_to_cancel(struct group *group, skua_task **batch,
     return count;
 }
 
-/* Cancel every child once, each outside the lock since that may run callbacks.
- */
-static void group_cancel_children(struct group *group)
+/* Each outside the lock since that may run callbacks. */
+void skui_group_cancel_children(struct skui_group *group)
 {
     skua_task *batch[32];
     size_t count;
 
-    group_seal(group); /* the phase has changed: it admits no more */
+    skui_group_seal(group); /* the phase has changed: it admits no more */
     do {
         count = group_next_to_cancel(group, batch, 32);
         for (size_t i = 0; i < count; i++) {
@@ -275,51 +232,89 @@ static void group_cancel_children(struct group *group)
     } while (count > 0);
 }
 
-/* The first failure aborts: siblings, and the parent's body if it is inside. */
-static void child_failed(struct group *group,
-                         const struct skui_outcome *outcome)
+bool skui_group_begin_abort(struct skui_group *group, skua_task **out_parent)
 {
-    skua_task *parent = NULL;
-    bool first;
+    if (group->phase != SKUI_GROUP_OPEN) {
+        return false;
+    }
+    group->phase = SKUI_GROUP_ABORTING;
+    if (group->parent != NULL && !group->joining) {
+        group->parent_cancelled = true;
+        *out_parent = skua_future_ref(group->parent);
+    }
+    return true;
+}
 
-    skui_spinlock_lock(&group->lock);
-    group_note_error(group, outcome->status,
-                     skua_exception_ref(outcome->exception));
-    first = group->phase == GROUP_OPEN;
-    if (first) {
-        group->phase = GROUP_ABORTING;
-        if (!group->joining) {
-            group->parent_cancelled = true;
-            parent = skua_future_ref(group->parent);
-        }
-    }
-    skui_spinlock_unlock(&group->lock);
-    if (first) {
-        group_cancel_children(group);
-    }
+void skui_group_abort(struct skui_group *group, skua_task *parent)
+{
+    skui_group_cancel_children(group);
     if (parent != NULL) {
         (void)skua_task_cancel(parent);
         skua_future_unref(parent);
     }
 }
 
-static void child_ended(struct skui_observer *observer, struct skui_task *child,
-                        const struct skui_outcome *outcome)
+/* --- children that end --- */
+
+/* The first failure aborts: siblings, and the parent's body if it is inside. */
+static void child_failing(struct skui_observer *observer,
+                          struct skui_task *child,
+                          const struct skui_outcome *outcome)
 {
-    struct cohort *cohort =
-        SKUI_CONTAINER_OF(observer, struct cohort, observer);
-    struct group *group = cohort->group;
+    struct skui_cohort *cohort =
+        SKUI_CONTAINER_OF(observer, struct skui_cohort, observer);
+    struct skui_group *group = cohort->group;
+    skua_task *parent = NULL;
+    bool aborts;
+
+    skui_spinlock_lock(&cohort->lock);
+    child->mark = true; /* it is through: nobody cancels it */
+    skui_spinlock_unlock(&cohort->lock);
+    skui_spinlock_lock(&group->lock);
+    skui_group_note_error(group, outcome->status,
+                          skua_exception_ref(outcome->exception));
+    aborts = group->policy == SKUA_TASK_GROUP_FAIL_FAST &&
+             skui_group_begin_abort(group, &parent);
+    skui_spinlock_unlock(&group->lock);
+    if (aborts) {
+        skui_group_abort(group, parent);
+    }
+}
+
+/* The first success ends a race. */
+static void child_succeeded(struct skui_group *group,
+                            const struct skui_task *child,
+                            const struct skui_outcome *outcome)
+{
+    skua_task *parent = NULL;
+    bool won;
+
+    skui_spinlock_lock(&group->lock);
+    won = skui_group_begin_abort(group, &parent);
+    if (won) {
+        group->won = true;
+        group->winner_status = outcome->status;
+        group->winner_value = outcome->value;
+        group->winner_ordinal = child->ordinal;
+    }
+    skui_spinlock_unlock(&group->lock);
+    if (won) {
+        skui_group_abort(group, parent);
+    }
+}
+
+void skui_cohort_child_ended(struct skui_cohort *cohort,
+                             struct skui_task *child)
+{
+    struct skui_group *group = cohort->group;
     skui_claim waiter = 0;
 
-    if (outcome->status < 0 && outcome->status != SKUA_ECANCELED) {
-        child_failed(group, outcome);
-    }
     if (!cohort_leave(cohort, child, 1)) {
         return;
     }
     skui_spinlock_lock(&group->lock);
     group_take_out(group, cohort);
-    if (group->cohorts == NULL) {
+    if (skui_group_is_over(group)) {
         waiter = group->waiter;
         group->waiter = 0;
     }
@@ -331,14 +326,36 @@ static void child_ended(struct skui_observer *observer, struct skui_task *child,
     }
 }
 
-/* Under the group's lock: let `cohort` admit children. When the parent waits
- * for the end already, only one. */
-static void group_open(struct group *group, struct cohort *cohort)
+static void child_ended(struct skui_observer *observer, struct skui_task *child,
+                        const struct skui_outcome *outcome)
 {
+    struct skui_cohort *cohort =
+        SKUI_CONTAINER_OF(observer, struct skui_cohort, observer);
+
+    if (outcome->status >= 0 &&
+        cohort->group->policy == SKUA_TASK_GROUP_FIRST_SUCCESS) {
+        child_succeeded(cohort->group, child, outcome);
+    }
+    skui_cohort_child_ended(cohort, child);
+}
+
+/* --- children that are created --- */
+
+void skui_group_set_parent(struct skui_group *group, struct skui_task *parent)
+{
+    group->parent = &parent->future;
+    group->met = skui_task_cancels_met(parent);
+}
+
+/* Under the group's lock: let `cohort` admit children. */
+static void group_open(struct skui_group *group, struct skui_cohort *cohort)
+{
+    cohort->observer.failing = child_failing;
     cohort->observer.ended = child_ended;
     cohort->group = group;
-    cohort->admitted = group->joining ? COHORT_CAPACITY - 1 : 0;
-    cohort->left = group->joining ? 1 : COHORT_CAPACITY;
+    cohort->counts = group->joining;
+    cohort->admitted = 0;
+    cohort->left = cohort->counts ? 0 : SKUI_COHORT_CAPACITY;
     cohort->prev = NULL;
     cohort->next = group->cohorts;
     if (cohort->next != NULL) {
@@ -349,14 +366,14 @@ static void group_open(struct group *group, struct cohort *cohort)
     group->cohorts = cohort;
 }
 
-/* Under the group's lock: the cohort that admits the next child, if need be
+/* Under the group's lock: the cohort that may admit the next child, if need be
  * `*spare`, which it takes then. NULL when there is none. */
-static struct cohort *group_admitting(struct group *group,
-                                      struct cohort **spare)
+static struct skui_cohort *group_admitting(struct skui_group *group,
+                                           struct skui_cohort **spare)
 {
-    struct cohort *cohort = group->cohorts;
+    struct skui_cohort *cohort = group->cohorts;
 
-    if (cohort != NULL && cohort->admitted < COHORT_CAPACITY) {
+    if (cohort != NULL && cohort->admitted < SKUI_COHORT_CAPACITY) {
         return cohort;
     }
     cohort = &group->first;
@@ -370,42 +387,75 @@ static struct cohort *group_admitting(struct group *group,
     return cohort;
 }
 
-/* 0, a refusal, or -EAGAIN when it needs a spare cohort. */
-static int group_try_admit(struct group *group, struct skui_task *child,
-                           struct cohort **spare)
+/* Under the group's lock. False when the cohort's last child is about to take
+ * it out. */
+static bool cohort_admit(struct skui_cohort *cohort, struct skui_task *child)
 {
-    const struct skui_task *self = skui_task_self();
-    struct cohort *cohort;
+    bool open;
 
-    if (group->phase != GROUP_OPEN) {
+    skui_spinlock_lock(&cohort->lock);
+    open = !cohort->counts || cohort->left > 0 || cohort->admitted == 0;
+    if (open) {
+        cohort->left = (uint16_t)(cohort->left + cohort->counts);
+        cohort_link(cohort, child);
+    }
+    skui_spinlock_unlock(&cohort->lock);
+    cohort->admitted = open ? (uint16_t)(cohort->admitted + 1)
+                            : (uint16_t)SKUI_COHORT_CAPACITY;
+    return open;
+}
+
+/* Under the group's lock: 0, or why it takes no child. */
+static int group_check_open(struct skui_group *group, struct skui_task *self)
+{
+    if (group->phase != SKUI_GROUP_OPEN ||
+        (group->joining && group->cohorts == NULL)) {
+        group->refused |=
+            self != NULL && group->parent == &self->future && !group->joining;
         return SKUA_EINVALSTATE;
     }
-    if (group->parent == NULL && self == NULL) {
-        return SKUA_ENOLOOP;
-    }
-    cohort = group_admitting(group, spare);
-    if (cohort == NULL) {
-        return -EAGAIN;
-    }
     if (group->parent == NULL) {
-        group->parent = (skua_task *)&self->future;
+        if (self == NULL) {
+            return SKUA_ENOLOOP;
+        }
+        skui_group_set_parent(group, self);
     }
-    cohort->admitted++;
-    child->observer = &cohort->observer;
-    skui_spinlock_lock(&cohort->lock);
-    cohort_link(cohort, child);
-    skui_spinlock_unlock(&cohort->lock);
     return 0;
 }
 
-static int group_admit(struct group *group, struct skui_task *child)
+/* 0, a refusal, or -EAGAIN when it needs a spare cohort. */
+static int group_try_admit(struct skui_group *group, struct skui_task *child,
+                           struct skui_group_start *start,
+                           struct skui_cohort **spare)
 {
-    struct cohort *spare = NULL;
+    struct skui_cohort *cohort;
+    int status = group_check_open(group, skui_task_self());
+
+    if (status < 0) {
+        return status;
+    }
+    do {
+        cohort = group_admitting(group, spare);
+        if (cohort == NULL) {
+            return -EAGAIN;
+        }
+        child->observer = start == NULL ? &cohort->observer
+                                        : skui_group_start_bind(start, cohort);
+        child->ordinal = group->created;
+    } while (!cohort_admit(cohort, child));
+    group->created++;
+    return 0;
+}
+
+static int group_admit(struct skui_group *group, struct skui_task *child,
+                       struct skui_group_start *start)
+{
+    struct skui_cohort *spare = NULL;
     int status;
 
     for (;;) {
         skui_spinlock_lock(&group->lock);
-        status = group_try_admit(group, child, &spare);
+        status = group_try_admit(group, child, start, &spare);
         skui_spinlock_unlock(&group->lock);
         if (status != -EAGAIN) {
             break;
@@ -419,141 +469,78 @@ static int group_admit(struct group *group, struct skui_task *child)
     return status;
 }
 
-int skua_task_group_create_task(skua_task_group *task_group, skua_task_fn *fn,
-                                void *arg)
+int skui_group_spawn(struct skui_group *group, const skua_task_options *options,
+                     skua_task_fn *fn, void *arg,
+                     struct skui_group_start *start, skua_task **out_task)
 {
-    struct group *group;
     struct skui_task *child;
-    int status;
+    int status = skui_task_create_observed(options, fn, arg,
+                                           out_task != NULL ? 2 : 1, &child);
 
-    if (task_group == NULL || fn == NULL) {
-        return -EINVAL;
-    }
-    if (skui_loop_self() == NULL) {
-        return SKUA_ENOLOOP;
-    }
-    group = group_of(task_group);
-    status = skui_task_create_observed(fn, arg, NULL, &child);
     if (status < 0) {
         return status;
     }
-    status = group_admit(group, child);
+    status = group_admit(group, child, start);
     if (status < 0) {
         skui_task_drop_unstarted(child);
+        if (out_task != NULL) {
+            skua_future_unref(&child->future);
+        }
         return status;
+    }
+    if (out_task != NULL) {
+        *out_task = &child->future;
     }
     skui_task_start(child);
     return 0;
 }
 
-/* --- joining --- */
-
-static void group_publish(skui_claim claim, void *arg)
+int skua_task_group_create_task_with(skua_task_group *group,
+                                     const skua_task_options *options,
+                                     skua_task_fn *fn, void *arg,
+                                     skua_task **out_task)
 {
-    struct group *group = arg;
-    bool wait;
-
-    skui_spinlock_lock(&group->lock);
-    wait = group->cohorts != NULL;
-    group->waiter = wait ? claim : 0;
-    skui_spinlock_unlock(&group->lock);
-    if (!wait) {
-        (void)skui_wake(claim, 0);
-    }
+    return group == NULL || fn == NULL
+               ? -EINVAL
+               : skui_group_spawn(skui_group_of(group), options, fn, arg, NULL,
+                                  out_task);
 }
 
-/* Wait until no child lives; a cancelled wait cancels them and waits on. */
-static int group_wait(struct group *group)
+int skua_task_group_create_task(skua_task_group *group, skua_task_fn *fn,
+                                void *arg)
 {
-    int result = 0;
-
-    for (;;) {
-        bool first;
-        bool live;
-
-        skui_spinlock_lock(&group->lock);
-        group->waiter = 0; /* of an interrupted wait */
-        live = group->cohorts != NULL;
-        skui_spinlock_unlock(&group->lock);
-        if (!live) {
-            return result;
-        }
-        if (skui_task_wait(group_publish, group, SKUA_FOREVER) !=
-            SKUA_ECANCELED) {
-            continue;
-        }
-        result = SKUA_ECANCELED;
-        skui_spinlock_lock(&group->lock);
-        first = group->phase == GROUP_OPEN;
-        group->phase = GROUP_ABORTING;
-        skui_spinlock_unlock(&group->lock);
-        if (first) {
-            group_cancel_children(group);
-        }
-    }
+    return skua_task_group_create_task_with(group, NULL, fn, arg, NULL);
 }
 
-static int group_outcome(struct group *group, int status)
-{
-    skua_exception *exception;
+/* --- cancelling from anywhere --- */
 
-    if (group->error_count == 0 && group->lost_status == 0) {
-        return status;
-    }
-    exception =
-        skui_exception_group(SKUA_EGROUP, "unhandled errors in a task group",
-                             group->errors, group->error_count);
-    if (exception == NULL) {
-        for (uint32_t i = 0; i < group->error_count; i++) {
-            skua_exception_unref(group->errors[i]);
-        }
-    }
-    skui_release(group->errors);
-    group->errors = NULL;
-    skui_frame_set_exception(skui_frame_current(), exception);
-    return SKUA_EGROUP;
-}
-
-int skua_task_group_join(skua_task_group *task_group)
+int skua_task_group_cancel(skua_task_group *task_group)
 {
-    struct skui_task *self = skui_task_self();
-    struct group *group;
-    int status = 0;
+    struct skui_group *group;
+    skua_task *parent = NULL;
+    skui_claim waiter = 0;
 
     if (task_group == NULL) {
         return -EINVAL;
     }
-    if (self == NULL) {
-        return SKUA_ENOLOOP;
-    }
-    group = group_of(task_group);
+    group = skui_group_of(task_group);
     skui_spinlock_lock(&group->lock);
-    if (group->phase == GROUP_JOINED || group->joining) {
-        status = SKUA_EINVALSTATE;
-    } else if (group->parent != NULL && group->parent != &self->future) {
-        status = -EPERM;
-    } else {
-        group->joining = true;
+    if (!skui_group_begin_abort(group, &parent)) {
+        skui_spinlock_unlock(&group->lock);
+        return 0;
+    }
+    group->visitors++; /* the parent's own request comes before its end */
+    skui_spinlock_unlock(&group->lock);
+    skui_group_abort(group, parent);
+    skui_spinlock_lock(&group->lock);
+    group->visitors--;
+    if (skui_group_is_over(group)) {
+        waiter = group->waiter;
+        group->waiter = 0;
     }
     skui_spinlock_unlock(&group->lock);
-    if (status < 0) {
-        return status;
+    if (waiter != 0) {
+        (void)skui_wake(waiter, 0);
     }
-    group_seal(group);
-    status = group_wait(group);
-    if (group->parent_cancelled) {
-        /* The group's own request is no cancellation of the parent. */
-        if (skua_task_uncancel(&self->future) == 0 &&
-            status == SKUA_ECANCELED) {
-            status = 0;
-        }
-    }
-    group->phase = GROUP_JOINED;
-    status = group_outcome(group, status);
-    if (status == SKUA_EGROUP && skua_task_cancelling(&self->future) > 0) {
-        /* A request from outside waits behind the errors (asyncio). */
-        (void)skua_task_uncancel(&self->future);
-        (void)skua_task_cancel(&self->future);
-    }
-    return status;
+    return 0;
 }
