@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wait_for_test.cc - conformance 93, 94: wait_for; 87-89, 92: timeout scopes.
+ * wait_for_test.cc - conformance 93, 94: wait_for.
  */
 #include "support.h"
 
@@ -246,102 +246,101 @@ TEST_P(ConformanceMany, N094_OuterCancelCancelsTheChild)
               }));
 }
 
-/* --- timeout scopes --- */
-
-TEST_P(ConformanceMany, N087_AtTheDeadlineTheBodyIsCancelled)
+/* The result and then the limit in one iteration: the result; with a request
+ * from outside as well: that. */
+TEST_P(ConformanceOne, N093_AResultInTheIterationOfTheLimitIsTheResult)
 {
-    EXPECT_EQ(0, run([&] {
-                  skua_timeout timeout = {};
-                  int status = skua_timeout_enter(&timeout, 1 * SKUA_MS);
+    for (const bool cancelled : {false, true}) {
+        EXPECT_EQ(
+            0, run([&] {
+                skua_loop *loop = skua_get_running_loop();
+                const int64_t limit_ns = skua_monotonic() + 5 * SKUA_MS;
+                Future future = make_future();
+                void *value = nullptr;
+                Future waiter = spawn([&] {
+                    return skua_wait_for(skua_awaitable_future(future.get()),
+                                         5 * SKUA_MS, &value);
+                });
 
-                  EXPECT_EQ(0, status);
-                  status = skua_sleep(SKUA_FOREVER);
-                  EXPECT_EQ(SKUA_ECANCELED, status);
-                  EXPECT_TRUE(skua_timeout_expired(&timeout));
-                  EXPECT_EQ(-ETIMEDOUT, skua_timeout_exit(&timeout, status));
-                  EXPECT_EQ(0, skua_task_cancelling(skua_current_task()));
-                  return skua_yield();
-              }));
+                /* Busy until both are due; the limit is a little later. */
+                soon(loop, [&] {
+                    while (skua_monotonic() < limit_ns + 5 * SKUA_MS) {
+                    }
+                });
+                at(loop, limit_ns, [&] {
+                    EXPECT_EQ(
+                        0, skua_future_set_result(future.get(), as_pointer(8)));
+                    if (cancelled) {
+                        EXPECT_EQ(1, skua_task_cancel(waiter.get()));
+                    }
+                });
+                EXPECT_EQ(cancelled ? SKUA_ECANCELED : 0,
+                          skua_await(waiter.get(), nullptr));
+                EXPECT_EQ(cancelled ? 0 : 8, as_int(value));
+                EXPECT_EQ(8, await_int(future.get()));
+                return 0;
+            }));
+    }
 }
 
-TEST_P(ConformanceMany, N088_PastDeadlinesExpireAtTheFirstSuspension)
-{
-    EXPECT_EQ(0, run([&] {
-                  for (const int64_t delay_ns : {INT64_C(0), -SKUA_S}) {
-                      skua_timeout timeout = {};
-                      int status = skua_timeout_enter(&timeout, delay_ns);
-
-                      EXPECT_EQ(0, status);
-                      status = skua_yield();
-                      EXPECT_EQ(SKUA_ECANCELED, status);
-                      EXPECT_EQ(-ETIMEDOUT,
-                                skua_timeout_exit(&timeout, status));
-                  }
-                  return skua_yield();
-              }));
-}
-
-TEST_P(ConformanceMany, N088_WithoutASuspensionNothingExpires)
-{
-    EXPECT_EQ(0, run([&] {
-                  skua_timeout timeout = {};
-
-                  EXPECT_EQ(0, skua_timeout_enter(&timeout, SKUA_FOREVER));
-                  EXPECT_EQ(SKUA_FOREVER, skua_timeout_when(&timeout));
-                  EXPECT_EQ(0, skua_sleep(1 * SKUA_MS));
-                  EXPECT_EQ(3, skua_timeout_exit(&timeout, 3));
-                  EXPECT_FALSE(skua_timeout_expired(&timeout));
-                  return 0;
-              }));
-}
-
-TEST_P(ConformanceMany, N089_AnExternalCancelStaysACancel)
+TEST_P(ConformanceMany, N094_OuterCancelWithoutTimeLeftIsKept)
 {
     EXPECT_EQ(0, run([&] {
                   Latch ready(1);
-                  Future task = spawn([&] {
-                      skua_timeout timeout = {};
-                      int status = skua_timeout_enter(&timeout, 3600 * SKUA_S);
-
-                      EXPECT_EQ(0, status);
+                  Latch cancelled(1);
+                  Future child = spawn([&] {
+                      EXPECT_EQ(SKUA_ECANCELED, skua_sleep(SKUA_FOREVER));
+                      cancelled.down();
+                      (void)skua_sleep(SKUA_FOREVER);
+                      return SKUA_ECANCELED;
+                  });
+                  Future waiter = spawn([&] {
                       ready.down();
-                      status =
-                          skua_timeout_exit(&timeout, skua_sleep(SKUA_FOREVER));
-                      EXPECT_FALSE(skua_timeout_expired(&timeout));
+                      const int status = skua_wait_for(
+                          skua_awaitable_future(child.get()), 0, nullptr);
+
+                      EXPECT_EQ(1, skua_task_cancelling(skua_current_task()));
                       return status;
                   });
 
                   EXPECT_EQ(0, ready.wait());
-                  EXPECT_EQ(1, skua_task_cancel(task.get()));
-                  EXPECT_EQ(SKUA_ECANCELED, skua_await(task.get(), nullptr));
+                  EXPECT_EQ(0, cancelled.wait());
+                  EXPECT_EQ(1, skua_task_cancel(waiter.get()));
+                  EXPECT_EQ(SKUA_ECANCELED, skua_await(waiter.get(), nullptr));
+                  EXPECT_TRUE(skua_future_cancelled(child.get()));
                   return 0;
               }));
 }
 
-TEST_P(ConformanceMany, N092_RescheduleOnlyWhileActive)
+TEST_P(ConformanceMany, N094_AnOuterCancelThatWaitsIsKept)
 {
-    EXPECT_EQ(
-        0, run([&] {
-            skua_timeout timeout = {};
-            int status;
+    EXPECT_EQ(0, run([&] {
+                  Future pending = make_future();
 
-            EXPECT_EQ(SKUA_EINVALSTATE,
-                      skua_timeout_reschedule(&timeout, SKUA_FOREVER));
-            EXPECT_EQ(0, skua_timeout_enter(&timeout, 3600 * SKUA_S));
-            EXPECT_EQ(SKUA_EINVALSTATE, skua_timeout_enter(&timeout, SKUA_S));
-            EXPECT_EQ(0,
-                      skua_timeout_reschedule(&timeout, skua_monotonic() - 1));
-            status = skua_yield();
-            EXPECT_EQ(SKUA_ECANCELED, status);
-            EXPECT_EQ(SKUA_EINVALSTATE,
-                      skua_timeout_reschedule(&timeout, SKUA_FOREVER));
-            EXPECT_EQ(-ETIMEDOUT, skua_timeout_exit(&timeout, status));
-            EXPECT_EQ(SKUA_EINVALSTATE,
-                      skua_timeout_reschedule(&timeout, SKUA_FOREVER));
-            EXPECT_EQ(-EINVAL, skua_timeout_exit(&timeout, 0));
-            EXPECT_EQ(SKUA_EINVALSTATE, skua_timeout_enter(&timeout, SKUA_S));
-            return 0;
-        }));
+                  EXPECT_EQ(1, skua_task_cancel(skua_current_task()));
+                  EXPECT_EQ(SKUA_ECANCELED,
+                            skua_wait_for(skua_awaitable_future(pending.get()),
+                                          0, nullptr));
+                  EXPECT_EQ(1, skua_task_cancelling(skua_current_task()));
+                  EXPECT_EQ(0, skua_task_uncancel(skua_current_task()));
+                  return skua_yield();
+              }));
+}
+
+TEST_P(ConformanceMany, N093_ACancelledChildIsNoTimeout)
+{
+    EXPECT_EQ(0, run([&] {
+                  Future pending = make_future();
+                  Future canceller = spawn(
+                      [&] { return skua_future_cancel(pending.get()) - 1; });
+
+                  EXPECT_EQ(SKUA_ECANCELED,
+                            skua_wait_for(skua_awaitable_future(pending.get()),
+                                          3600 * SKUA_S, nullptr));
+                  EXPECT_EQ(0, skua_await(canceller.get(), nullptr));
+                  EXPECT_EQ(0, skua_task_cancelling(skua_current_task()));
+                  return skua_yield();
+              }));
 }
 
 CONFORMANCE_INSTANTIATE_ONE();
