@@ -332,8 +332,7 @@ static void child_ended(struct skui_observer *observer, struct skui_task *child,
     struct skui_cohort *cohort =
         SKUI_CONTAINER_OF(observer, struct skui_cohort, observer);
 
-    if (outcome->status >= 0 &&
-        cohort->group->policy == SKUA_TASK_GROUP_FIRST_SUCCESS) {
+    if (cohort->races && outcome->status >= 0) {
         child_succeeded(cohort->group, child, outcome);
     }
     skui_cohort_child_ended(cohort, child);
@@ -354,6 +353,7 @@ static void group_open(struct skui_group *group, struct skui_cohort *cohort)
     cohort->observer.ended = child_ended;
     cohort->group = group;
     cohort->counts = group->joining;
+    cohort->races = group->policy == SKUA_TASK_GROUP_FIRST_SUCCESS;
     cohort->admitted = 0;
     cohort->left = cohort->counts ? 0 : SKUI_COHORT_CAPACITY;
     cohort->prev = NULL;

@@ -44,6 +44,8 @@ struct skui_cohort {
     uint16_t admitted; /* guarded by the group's lock; full: it admits none */
     uint16_t left;     /* that are to end, with those to be admitted */
     bool counts;       /* constant: `left` is only of those that were */
+    bool races;        /* constant: the policy is FIRST_SUCCESS; here, so that
+                          who ends a child need not look at the group */
 };
 
 /* All guarded by the lock, but for the parent's own. */

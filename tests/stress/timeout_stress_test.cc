@@ -169,7 +169,7 @@ TEST_P(TimeoutStorm, PlainThreadsMoveDeadlines)
 /* Tasks that enter, wait for what is ready or not, and leave, on all loops. */
 TEST_P(TimeoutStorm, LimitsOfEveryLengthOnTasksThatMove)
 {
-    const int laps = kRaceDetector ? 40 : 400;
+    constexpr int kLaps = kRaceDetector ? 40 : 400;
     constexpr int kTasks = 48;
     const uint64_t seed = print_seed();
 
@@ -179,10 +179,10 @@ TEST_P(TimeoutStorm, LimitsOfEveryLengthOnTasksThatMove)
             std::vector<Future> tasks;
 
             for (int i = 0; i < kTasks; i++) {
-                tasks.push_back(spawn([laps, lot = random.next()] {
+                tasks.push_back(spawn([lot = random.next()] {
                     Random own(lot);
 
-                    for (int k = 0; k < laps; k++) {
+                    for (int k = 0; k < kLaps; k++) {
                         Scope scope;
                         Scope outer;
                         int status = skua_timeout_enter(

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <string>
 #include <vector>
 
 #include "sched/exception.h"
@@ -32,9 +33,11 @@ std::string shape(const skua_exception *exception)
         return std::to_string(skua_exception_status(exception));
     }
     for (size_t i = 0; i < skua_exception_count(exception); i++) {
-        text += (i > 0 ? " " : "") + shape(skua_exception_child(exception, i));
+        text += i > 0 ? ' ' : '[';
+        text += shape(skua_exception_child(exception, i));
     }
-    return "[" + text + "]";
+    text += ']';
+    return text;
 }
 
 class ExceptionSplit : public testing::Test
