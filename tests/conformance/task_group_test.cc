@@ -89,6 +89,16 @@ class Group
     skua_task_group group_ = {};
 };
 
+Executor one_worker()
+{
+    skua_thread_pool_options options = {};
+    skua_executor *executor = nullptr;
+
+    options.max_workers = 1;
+    EXPECT_EQ(0, skua_thread_pool_executor_new(&options, &executor));
+    return Executor(executor);
+}
+
 int sleep_long()
 {
     return skua_sleep(SKUA_FOREVER);
@@ -369,29 +379,49 @@ TEST_P(ConformanceMany, N096_AChildThatAddsWhileItIsCancelledIsRefused)
               }));
 }
 
+/* The child fails on another loop, and has many siblings to cancel before the
+ * parent. */
+void await_failing_child(Lambdas &lambdas, skua_loop *loop, int round)
+{
+    Group group(&lambdas);
+    skua_task_options far = {};
+
+    far.loop = loop;
+    far.pinned = true;
+    for (int i = 0; i < 100; i++) {
+        EXPECT_EQ(0, group.add([] { return sleep_long(); }));
+    }
+    Future child = group.child(
+        [round] { return round % 2 == 0 ? skua_yield() - EIO : -EIO; }, &far);
+    const int status = skua_await(child.get(), nullptr);
+
+    if (status != SKUA_ECANCELED) {
+        /* It was done before, and gave what it had. */
+        EXPECT_EQ(-EIO, status);
+        EXPECT_EQ(1, cancels());
+    }
+    EXPECT_EQ(SKUA_EGROUP, group.leave(SKUA_ECANCELED));
+    EXPECT_EQ((Order{-EIO}), group_errors());
+    EXPECT_EQ(0, cancels());
+}
+
 /* The body awaits the child that fails: it is cancelled, on every loop, before
  * it can read that failure; so the error is there once. */
 TEST_P(ConformanceMany, N096_ABodyThatAwaitsTheFailingChildIsCancelled)
 {
     EXPECT_EQ(0, run([&] {
-                  for (int round = 0; round < 100; round++) {
-                      Group group(this);
-                      Future child = group.child([round] {
-                          return round % 2 == 0 ? skua_yield() - EIO : -EIO;
-                      });
-                      const int status = skua_await(child.get(), nullptr);
+                  Future parent = spawn_on(
+                      loops().front(),
+                      [&] {
+                          for (int round = 0; round < 100; round++) {
+                              await_failing_child(*this, loops().back(), round);
+                              EXPECT_EQ(0, skua_yield());
+                          }
+                          return 0;
+                      },
+                      true);
 
-                      if (status != SKUA_ECANCELED) {
-                          /* It was done before, and gave what it had. */
-                          EXPECT_EQ(-EIO, status);
-                          EXPECT_EQ(1, cancels());
-                      }
-                      EXPECT_EQ(SKUA_EGROUP, group.leave(SKUA_ECANCELED));
-                      EXPECT_EQ((Order{-EIO}), group_errors());
-                      EXPECT_EQ(0, cancels());
-                      EXPECT_EQ(0, skua_yield());
-                  }
-                  return 0;
+                  return skua_await(parent.get(), nullptr);
               }));
 }
 
@@ -926,6 +956,74 @@ TEST_P(ConformanceMany, G08_AChildATaskOrAThreadEndsIt)
     }
 }
 
+/* A thread that cancels the group is held up after the last child has ended,
+ * by a callback of what that awaited: the parent leaves when it is through,
+ * with the request that it makes at the end. */
+TEST_P(ConformanceMany, G08_TheParentLeavesAfterWhoEndsIt)
+{
+    EXPECT_EQ(0, run([&] {
+                  Executor pool = one_worker();
+                  Group group(this);
+                  skua_task_options pinned = {};
+                  std::atomic<bool> release = false;
+                  std::atomic<bool> ended = false;
+                  std::atomic<bool> left = false;
+                  bool left_before = true;
+                  int body = 0;
+                  Future blocker = submit(pool.get(), [&] {
+                      while (!release) {
+                          std::this_thread::yield();
+                      }
+                      return 0;
+                  });
+                  Future job = submit(pool.get(), [] { return 0; });
+
+                  EXPECT_EQ(0, group.enter());
+                  pinned.loop = loops().back();
+                  pinned.pinned = true;
+                  Future child = group.child(
+                      [&] {
+                          const int status = skua_await(job.get(), nullptr);
+
+                          ended = true;
+                          return status;
+                      },
+                      &pinned);
+                  Future after = spawn_on(
+                      loops().back(),
+                      [&] {
+                          /* The child waits; this fires after it is woken. */
+                          when_done(job.get(), [&](skua_future *) {
+                              while (!ended) {
+                                  std::this_thread::yield();
+                              }
+                              for (int i = 0; i < 2000 && !left; i++) {
+                                  std::this_thread::yield();
+                              }
+                              left_before = left;
+                          });
+                          return 0;
+                      },
+                      true);
+
+                  EXPECT_EQ(0, skua_await(after.get(), nullptr));
+                  std::thread thread([&] { EXPECT_EQ(0, group.cancel()); });
+
+                  while (!ended && body == 0) {
+                      body = skua_yield();
+                  }
+                  EXPECT_EQ(0, group.leave(body));
+                  left = true;
+                  EXPECT_EQ(0, cancels());
+                  thread.join();
+                  EXPECT_FALSE(left_before);
+                  EXPECT_EQ(0, cancels());
+                  release = true;
+                  EXPECT_EQ(0, skua_await(blocker.get(), nullptr));
+                  return skua_yield();
+              }));
+}
+
 TEST_P(ConformanceMany, G08_BeforeItIsEntered)
 {
     EXPECT_EQ(0, run([&] {
@@ -987,12 +1085,19 @@ TEST_P(ConformanceMany, G08_AtAnyLevelOfRequests)
 {
     EXPECT_EQ(0, run([&] {
                   Group group(this);
+                  Group unmet(this);
 
                   EXPECT_EQ(1, skua_task_cancel(skua_current_task()));
                   EXPECT_EQ(SKUA_ECANCELED, skua_yield());
                   EXPECT_EQ(0, group.enter());
                   EXPECT_EQ(0, group.cancel());
                   EXPECT_EQ(0, group.leave(skua_yield()));
+                  EXPECT_EQ(1, cancels());
+                  EXPECT_EQ(0, skua_yield());
+                  EXPECT_EQ(0, unmet.enter());
+                  EXPECT_EQ(0, unmet.cancel());
+                  EXPECT_EQ(2, cancels());
+                  EXPECT_EQ(0, unmet.leave());
                   EXPECT_EQ(1, cancels());
                   return skua_yield();
               }));
