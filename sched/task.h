@@ -108,7 +108,6 @@ struct skui_task {
     struct skui_observer *observer;
     struct skui_task *sibling_next; /* the observer's */
     struct skui_task *sibling_prev; /* the observer's */
-    uint32_t ordinal;               /* the observer's */
     struct skui_stack stack;        /* while its context is not NULL */
     struct skui_frame frame;        /* empty while it does not run */
     skua_future *awaiting; /* read by a canceller that HOLDs the wait word */
@@ -123,6 +122,7 @@ struct skui_task {
     skua_loop *timer_loop;
     struct skui_timer timer; /* guarded by the lock of timer_loop's timers */
 
+    uint32_t ordinal;           /* the observer's */
     char name[SKUI_NAME_BYTES]; /* if named */
 };
 

@@ -23,7 +23,7 @@ SKUA_BEGIN_DECLS
 
 /** In the caller's memory; all-zero: not entered. It is used once. */
 typedef struct skua_task_group {
-    SKUA_ALIGNED(8) unsigned char opaque[176];
+    SKUA_ALIGNED(8) unsigned char opaque[160];
 } skua_task_group;
 
 /** What ends a group before all children have. */

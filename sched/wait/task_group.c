@@ -441,7 +441,9 @@ static int group_try_admit(struct skui_group *group, struct skui_task *child,
         }
         child->observer = start == NULL ? &cohort->observer
                                         : skui_group_start_bind(start, cohort);
-        child->ordinal = group->created;
+        if (cohort->races) { /* in a line that nothing else touches */
+            child->ordinal = group->created;
+        }
     } while (!cohort_admit(cohort, child));
     group->created++;
     return 0;

@@ -166,8 +166,10 @@ static int group_conclude(struct skui_group *group, struct skui_task *self,
     } else if (status == SKUA_ECANCELED) {
         status = 0;
     }
-    skui_release(group->errors);
-    group->errors = NULL;
+    if (group->errors != NULL) {
+        skui_release(group->errors);
+        group->errors = NULL;
+    }
     return status;
 }
 

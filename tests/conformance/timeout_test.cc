@@ -161,6 +161,28 @@ TEST_P(ConformanceMany, N087_AnUnmetRequestIsWithdrawnAtEachLevel)
               }));
 }
 
+/* Also on a loop that is no runner's. */
+TEST_P(ConformanceOne, N087_NestedScopesOnOneLoop)
+{
+    EXPECT_EQ(
+        0, run([&] {
+            for (int i = 0; i < 3; i++) {
+                skua_timeout outer = {};
+                skua_timeout inner = {};
+                int status;
+
+                EXPECT_EQ(0, skua_timeout_enter(&outer, SKUA_FOREVER));
+                EXPECT_EQ(0, skua_timeout_enter(&inner, i * SKUA_MS));
+                status = skua_timeout_exit(&inner, skua_sleep(SKUA_FOREVER));
+                EXPECT_EQ(-ETIMEDOUT, status);
+                EXPECT_EQ(0, skua_timeout_reschedule(&outer, i));
+                EXPECT_EQ(-ETIMEDOUT, skua_timeout_exit(&outer, skua_yield()));
+                EXPECT_EQ(0, cancels());
+            }
+            return skua_yield();
+        }));
+}
+
 /* --- 88: past and none --- */
 
 TEST_P(ConformanceMany, N088_PastDeadlinesExpireAtTheFirstSuspension)
