@@ -184,7 +184,7 @@ int main(void)
     int status = skua_run(main_task, NULL);
 
     if (status < 0) {
-        fprintf(stderr, "groups: %s\n", skua_strerror(status));
+        (void)fprintf(stderr, "groups: %s\n", skua_strerror(status));
     }
     return status < 0;
 }
