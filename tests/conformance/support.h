@@ -526,6 +526,29 @@ class Harness : public testing::TestWithParam<unsigned>, public Lambdas
         return found;
     }
 
+    /** Return once all that was queued before, pinned, has run until it waits;
+     * from within run(). */
+    void settle()
+    {
+        for (skua_loop *loop : loops()) {
+            const Future probe = spawn_on(loop, [] { return 0; }, true);
+
+            EXPECT_EQ(0, skua_await(probe.get(), nullptr));
+        }
+    }
+
+    /** Start a pinned task on loop `index`, modulo their number; return once it
+     * waits. */
+    Future start_parked(size_t index, Body body)
+    {
+        const std::vector<skua_loop *> found = loops();
+        Future task =
+            spawn_on(found[index % found.size()], std::move(body), true);
+
+        settle();
+        return task;
+    }
+
     Reports reports_;
 };
 
