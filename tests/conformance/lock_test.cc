@@ -650,6 +650,20 @@ TEST_F(WaitingLoop, ClosedTakesItsWaiterOutOfALock)
     EXPECT_EQ(-EPERM, skua_lock_release(&lock));
 }
 
+/* It was given the lock and will never go on. */
+TEST_F(WaitingLoop, ClosedHandsOnALockThatItsWaiterWasGiven)
+{
+    static skua_lock lock;
+    Log log;
+
+    ASSERT_EQ(0, skua_lock_acquire(&lock));
+    start(visit(lock, log, 1));
+    EXPECT_EQ(0, skua_lock_release(&lock));
+    close();
+    EXPECT_EQ(0, skua_lock_acquire_nowait(&lock));
+    EXPECT_EQ(Order{}, log.get());
+}
+
 TEST_F(WaitingLoop, ClosedStopsTheLimitOfItsWaiter)
 {
     static skua_lock lock;

@@ -531,7 +531,8 @@ class Harness : public testing::TestWithParam<unsigned>, public Lambdas
     void settle()
     {
         for (skua_loop *loop : loops()) {
-            const Future probe = spawn_on(loop, [] { return 0; }, true);
+            const Future probe = spawn_on(
+                loop, [] { return 0; }, true);
 
             EXPECT_EQ(0, skua_await(probe.get(), nullptr));
         }
