@@ -103,7 +103,17 @@ int skua_executor_shutdown(skua_executor *executor, bool wait,
     int status = executor_check(executor);
 
     return status < 0 ? status
-                      : executor->ops->shutdown(executor, wait, cancel_futures);
+                      : executor->ops->shutdown(executor, wait, cancel_futures,
+                                                SKUA_FOREVER);
+}
+
+int skui_executor_end(skua_executor *executor, int64_t deadline_ns)
+{
+    int status = executor_check(executor);
+
+    return status < 0
+               ? status
+               : executor->ops->shutdown(executor, true, false, deadline_ns);
 }
 
 int skua_executor_get_stats(const skua_executor *executor,

@@ -15,8 +15,10 @@ struct skui_executor_ops {
     /* As skui_executor_submit(). */
     int (*submit)(skua_executor *executor, skua_task_fn *fn, void *arg,
                   skua_future *future);
-    /* As skua_executor_shutdown(). */
-    int (*shutdown)(skua_executor *executor, bool wait, bool cancel_futures);
+    /* As skua_executor_shutdown(); with `wait` at most until `deadline_ns`,
+     * then -ETIMEDOUT. */
+    int (*shutdown)(skua_executor *executor, bool wait, bool cancel_futures,
+                    int64_t deadline_ns);
     /* As skua_executor_get_stats(). */
     void (*get_stats)(const skua_executor *executor,
                       skua_executor_stats *out_stats);
@@ -41,6 +43,10 @@ void skui_executor_init(skua_executor *executor,
  */
 int skui_executor_submit(skua_executor *executor, skua_task_fn *fn, void *arg,
                          skua_future *future);
+
+/* Shut down and wait until `deadline_ns`: as skua_executor_shutdown(), or
+ * -ETIMEDOUT. */
+int skui_executor_end(skua_executor *executor, int64_t deadline_ns);
 
 /*
  * `count` more loops (negative: fewer) run in this process. Threads of a pool

@@ -75,6 +75,42 @@ bool skui_executor_slot_is_used(struct skui_executor_slot *slot)
     return used;
 }
 
+/* Drop the slot's reference to `executor`, unless another caller did. */
+static void slot_drop(struct skui_executor_slot *slot,
+                      const skua_executor *executor)
+{
+    skua_executor *dropped = NULL;
+
+    skui_spinlock_lock(&slot->lock);
+    if (slot->executor == executor) {
+        dropped = slot->executor;
+        slot->executor = NULL;
+    }
+    skui_spinlock_unlock(&slot->lock);
+    skua_executor_unref(dropped);
+}
+
+int skui_executor_slot_shutdown(struct skui_executor_slot *slot,
+                                int64_t deadline_ns)
+{
+    skua_executor *executor;
+    int status;
+
+    skui_spinlock_lock(&slot->lock);
+    slot->closed = true;
+    executor = skua_executor_ref(slot->executor);
+    skui_spinlock_unlock(&slot->lock);
+    if (executor == NULL) {
+        return 0;
+    }
+    status = skui_executor_end(executor, deadline_ns);
+    if (status == 0 || status == -ETIMEDOUT) {
+        slot_drop(slot, executor);
+    }
+    skua_executor_unref(executor);
+    return status;
+}
+
 void skui_executor_slot_close(struct skui_executor_slot *slot, bool wait)
 {
     skua_executor *executor;

@@ -28,6 +28,14 @@ int skui_executor_slot_set(struct skui_executor_slot *slot,
 /* Whether there is one. */
 bool skui_executor_slot_is_used(struct skui_executor_slot *slot);
 
+/*
+ * Nobody gets one any more; shut it down and wait until `deadline_ns`. It is
+ * dropped when that has ended, or with -ETIMEDOUT; not when the waiting task
+ * was cancelled.
+ */
+int skui_executor_slot_shutdown(struct skui_executor_slot *slot,
+                                int64_t deadline_ns);
+
 /* Shut it down and drop it; nobody gets one after that. */
 void skui_executor_slot_close(struct skui_executor_slot *slot, bool wait);
 

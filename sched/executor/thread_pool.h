@@ -110,7 +110,8 @@ void skui_pool_note_pace(struct skui_thread_pool *pool,
 bool skui_pool_wait(struct skui_thread_pool *pool, struct skui_pool_hand *hand);
 
 /* thread_pool_end.c: as in struct skui_executor_ops. */
-int skui_pool_shutdown(skua_executor *executor, bool wait, bool cancel_futures);
+int skui_pool_shutdown(skua_executor *executor, bool wait, bool cancel_futures,
+                       int64_t deadline_ns);
 void skui_pool_abandon(skua_executor *executor);
 
 SKUI_END_DECLS

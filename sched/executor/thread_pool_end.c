@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <time.h>
 
 #include "skua/task.h"
 
@@ -75,14 +76,23 @@ static void pool_join(struct skui_thread_pool *pool)
     }
 }
 
-static void pool_wait_end_in_thread(struct skui_thread_pool *pool)
+static int pool_wait_end_in_thread(struct skui_thread_pool *pool,
+                                   int64_t deadline_ns)
 {
+    const struct timespec deadline = {deadline_ns / SKUA_S,
+                                      deadline_ns % SKUA_S};
+    int error = 0;
+
     (void)pthread_mutex_lock(&pool->lock);
     /* relaxed: under the lock */
-    while (skui_load_relaxed(&pool->alive) > 0) {
-        (void)pthread_cond_wait(&pool->ended, &pool->lock);
+    while (skui_load_relaxed(&pool->alive) > 0 && error == 0) {
+        error = deadline_ns == SKUA_FOREVER
+                    ? pthread_cond_wait(&pool->ended, &pool->lock)
+                    : pthread_cond_clockwait(&pool->ended, &pool->lock,
+                                             CLOCK_MONOTONIC, &deadline);
     }
     (void)pthread_mutex_unlock(&pool->lock);
+    return -error;
 }
 
 /* Have `future` completed at the end: 1, or 0 when that has come already. */
@@ -129,7 +139,8 @@ static void pool_withdraw(struct skui_thread_pool *pool,
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
-static int pool_wait_end_in_task(struct skui_thread_pool *pool)
+static int pool_wait_end_in_task(struct skui_thread_pool *pool,
+                                 int64_t deadline_ns)
 {
     skua_future *future;
     int status = skua_future_new(NULL, &future);
@@ -139,14 +150,15 @@ static int pool_wait_end_in_task(struct skui_thread_pool *pool)
     }
     status = pool_expect_end(pool, future);
     if (status == 1) {
-        status = skua_await(future, NULL);
+        status = skua_await_until(future, deadline_ns, NULL);
         pool_withdraw(pool, future);
     }
     skua_future_unref(future);
     return status;
 }
 
-int skui_pool_shutdown(skua_executor *executor, bool wait, bool cancel_futures)
+int skui_pool_shutdown(skua_executor *executor, bool wait, bool cancel_futures,
+                       int64_t deadline_ns)
 {
     struct skui_thread_pool *pool = skui_pool_of(executor);
     int status = 0;
@@ -159,11 +171,11 @@ int skui_pool_shutdown(skua_executor *executor, bool wait, bool cancel_futures)
         return -EDEADLK;
     }
     if (skua_current_task() != NULL) {
-        status = pool_wait_end_in_task(pool);
+        status = pool_wait_end_in_task(pool, deadline_ns);
     } else if (skui_loop_self() != NULL) {
         return -EDEADLK;
     } else {
-        pool_wait_end_in_thread(pool);
+        status = pool_wait_end_in_thread(pool, deadline_ns);
     }
     if (status == 0) {
         pool_join(pool);
