@@ -4,8 +4,10 @@
  * process.
  * Threads     The handler runs in any thread that does not block the signal.
  *             Installed and restored by the thread that runs the runner.
- * Invariants  Who takes the runner out of sigint_runner owns the posting: the
- *             handler posts once, or restore knows that nobody will.
+ * Invariants  As in asyncio only the main thread's runner listens, and only
+ *             where the program does not. Who takes the runner out of
+ *             sigint_runner owns the posting: the handler posts once, or
+ *             restore knows that nobody will.
  * Ordering    SI1: the runner is visible to the handler. SI2: what it posted
  *             is visible to restore, and it is through with the runner.
  * Progress    The handler: one exchange, one inbox push, one write.
@@ -13,6 +15,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "handle.h"
 #include "runner.h"
@@ -79,7 +82,7 @@ void skui_sigint_install(skua_runner *runner)
 {
     skua_runner *nobody = NULL;
 
-    if (!sigint_goes_to(SIG_DFL) ||
+    if (gettid() != getpid() || !sigint_goes_to(SIG_DFL) ||
         skui_handle_new(runner->loops[0], sigint_cancel_main, runner,
                         &runner->sigint_handle) < 0) {
         return;
