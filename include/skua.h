@@ -5,6 +5,7 @@
 #ifndef SKUA_H
 #define SKUA_H
 
+#include <skua/debug.h>
 #include <skua/exception.h>
 #include <skua/executor.h>
 #include <skua/future.h>

@@ -36,6 +36,7 @@
 
 #include <errno.h>
 
+#include "debug.h"
 #include "futex.h"
 #include "loop.h"
 #include "report.h"
@@ -105,6 +106,9 @@ void skui_future_init(skua_future *future, enum skui_future_kind kind,
     future->loop_id = loop == NULL ? 0 : skui_loop_id(loop);
     future->kind = (uint8_t)kind;
     future->reports_unread = kind != SKUI_FUTURE_EXECUTOR;
+    future->traced = skui_debug_note(
+        future, loop,
+        kind == SKUI_FUTURE_TASK ? SKUI_ORIGIN_TASK : SKUI_ORIGIN_FUTURE);
     /* RF1 release: who lists tasks sees a whole one. */
     skui_store_release(&future->refs, refs);
 }
@@ -127,20 +131,6 @@ skua_loop *skui_future_home(const skua_future *future)
                                                                      : NULL;
 }
 
-static void future_report_unread(skua_future *future)
-{
-    skua_exception_context context = {0};
-
-    context.message = skui_future_is_task(future)
-                          ? "Task exception was never retrieved"
-                          : "Future exception was never retrieved";
-    context.status = future->status;
-    context.exception = future->exception;
-    context.loop = skui_future_home(future);
-    context.future = future;
-    skui_report(&context);
-}
-
 bool skui_future_try_ref(skua_future *future)
 {
     uint32_t refs = skui_load_relaxed(&future->refs); /* relaxed: CAS */
@@ -154,51 +144,15 @@ bool skui_future_try_ref(skua_future *future)
     return true;
 }
 
-static void future_report_if_unread(skua_future *future, skua_loop *loop)
-{
-    if (!skui_future_try_ref(future)) {
-        return;
-    }
-    if (future->loop == loop && future->reports_unread &&
-        skui_future_is_done(future)) {
-        /* FU1 acq_rel: one reader of the flag reports. */
-        uintptr_t state = skui_fetch_and_acq_rel(
-            &future->state, ~(uintptr_t)SKUI_FUTURE_UNREAD);
-
-        if ((state & SKUI_FUTURE_UNREAD) != 0) {
-            future_report_unread(future);
-        }
-    }
-    skua_future_unref(future);
-}
-
-static void future_close_plain(void *object, void *loop)
-{
-    future_report_if_unread(object, loop);
-}
-
-static void future_close_task(void *object, void *loop)
-{
-    struct skui_task *task = object;
-
-    future_report_if_unread(&task->future, loop);
-}
-
-void skui_future_report_unread(skua_loop *loop)
-{
-    skui_object_for_each(SKUI_OBJECT_FUTURE, future_close_plain, loop);
-    skui_object_for_each(SKUI_OBJECT_TASK, future_close_task, loop);
-}
-
 void skui_future_fini(skua_future *future)
 {
     uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: last ref */
     struct skui_runnable *node;
 
+    if (SKUI_UNLIKELY(future->traced)) {
+        skui_origin_forget(future);
+    }
     if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE) {
-        if ((state & SKUI_FUTURE_UNREAD) != 0 && future->reports_unread) {
-            future_report_unread(future);
-        }
         skua_exception_unref(future->exception);
         future->exception = NULL;
         return;
@@ -225,6 +179,14 @@ skua_future *skua_future_ref(skua_future *future)
     return future;
 }
 
+static bool future_is_unread(skua_future *future)
+{
+    uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: last ref */
+
+    return (state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE &&
+           (state & SKUI_FUTURE_UNREAD) != 0 && future->reports_unread;
+}
+
 void skua_future_unref(skua_future *future)
 {
     if (future == NULL) {
@@ -232,7 +194,8 @@ void skua_future_unref(skua_future *future)
     }
     /* RF1 acq_rel: the last one sees what the others did. No short cut for
      * the last owner: who walks all objects may take a reference. */
-    if (skui_fetch_sub_acq_rel(&future->refs, 1u) != 1) {
+    if (skui_fetch_sub_acq_rel(&future->refs, 1u) != 1 ||
+        (future_is_unread(future) && skui_future_report_last(future))) {
         return;
     }
     skui_future_fini(future);
@@ -304,11 +267,17 @@ static void fire_waiter(struct skui_waiter *waiter, skua_future *future)
     }
 }
 
-void skui_waiter_run(struct skui_waiter *waiter)
+void skui_waiter_run(skua_loop *loop, struct skui_waiter *waiter)
 {
     skua_future *future = waiter->future;
 
+    if (SKUI_UNLIKELY(loop->timed)) {
+        skui_slow_begin(loop);
+    }
     fire_inline(waiter, future);
+    if (SKUI_UNLIKELY(loop->timed)) {
+        skui_slow_end(loop, future, NULL);
+    }
     skua_future_unref(future);
 }
 

@@ -74,6 +74,7 @@ struct skua_future {
     uint32_t loop_id;
     uint8_t kind;        /* constant */
     bool reports_unread; /* constant once shared */
+    bool traced;         /* constant once shared: see origin.h */
 };
 
 /* What a waiter does when the future is done: runnable.detail. */
@@ -118,8 +119,12 @@ static inline bool skui_future_is_task(const skua_future *future)
 /* Set up a future in its memory; whoever lists tasks may see it from then. */
 void skui_future_init(skua_future *future, enum skui_future_kind kind,
                       skua_loop *loop, uint32_t refs);
-/* Release what the outcome holds and report it if nobody read it. */
+/* Release what the outcome holds, and where it was made. */
 void skui_future_fini(skua_future *future);
+
+/* unread.c: the last reference to a failure that nobody has read is gone. True
+ * when who was told of it took a new one. */
+bool skui_future_report_last(skua_future *future);
 
 /*
  * A reference unless the last one is gone, for who walks all objects: the
@@ -182,8 +187,8 @@ bool skui_future_withdraw(skua_future *future, struct skui_task *task);
 int skui_future_add_inline(skua_future *future, skua_done_callback_fn *fn,
                            void *arg);
 
-/* Run a CALLBACK waiter that a loop took from its queue; frees it. */
-void skui_waiter_run(struct skui_waiter *waiter);
+/* `loop` took a CALLBACK waiter from its queue: run it and free it. */
+void skui_waiter_run(skua_loop *loop, struct skui_waiter *waiter);
 /* Free a CALLBACK waiter that will not run. */
 void skui_waiter_discard(struct skui_waiter *waiter);
 

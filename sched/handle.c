@@ -16,7 +16,7 @@
 
 #include <errno.h>
 
-#include "loop.h"
+#include "debug.h"
 #include "report.h"
 #include "spinlock.h"
 #include "task.h"
@@ -71,6 +71,7 @@ static void handle_init(skua_handle *handle, skua_loop *loop,
     /* relaxed, both: not shared yet */
     skui_store_relaxed(&handle->state, (uint32_t)HANDLE_PENDING);
     skui_store_relaxed(&handle->refs, refs); /* relaxed: as above */
+    handle->traced = skui_debug_note(handle, loop, SKUI_ORIGIN_HANDLE);
 }
 
 int skui_handle_new(skua_loop *loop, skua_callback_fn *fn, void *arg,
@@ -98,6 +99,9 @@ skua_handle *skua_handle_ref(skua_handle *handle)
 
 static void handle_free(skua_handle *handle)
 {
+    if (SKUI_UNLIKELY(handle->traced)) {
+        skui_origin_forget(handle);
+    }
     if (handle_is_timer(handle)) {
         skui_object_put(SKUI_OBJECT_TIMER_HANDLE, timer_handle_of(handle));
     } else {
@@ -167,11 +171,17 @@ void skui_handle_run(skua_loop *loop, skua_handle *handle)
 
     if (handle_claim(handle, HANDLE_RUNNING)) {
         skui_count(&loop->counters.callbacks_run, 1);
+        if (SKUI_UNLIKELY(loop->timed)) {
+            skui_slow_begin(loop);
+        }
         loop->current_handle = handle;
         saved = skui_frame_enter();
         handle->fn(handle->arg);
         skui_report_raised(&saved, "exception in callback", NULL, handle);
         loop->current_handle = NULL;
+        if (SKUI_UNLIKELY(loop->timed)) {
+            skui_slow_end(loop, NULL, handle);
+        }
         /* HN1 release: who waits in cancel sees what the callback did. */
         skui_store_release(&handle->state, (uint32_t)HANDLE_RAN);
     }

@@ -18,6 +18,7 @@ struct skua_handle {
     uint32_t loop_id;
     _Atomic(uint32_t) state; /* HN1; see handle.c */
     _Atomic(uint32_t) refs;  /* RF1 */
+    bool traced;             /* constant: see origin.h */
 };
 
 SKUI_END_DECLS

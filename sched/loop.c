@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "debug.h"
 #include "overflow.h"
 #include "runner.h"
 #include "task.h"
@@ -91,6 +92,7 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     loop->current = NULL;
     loop->current_handle = NULL;
     loop->in_batch = false;
+    loop->timed = false;
     loop->turn = 0;
     loop->cancelling = NULL;
     loop->runs_since_poll = 0;
@@ -122,9 +124,11 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     }
     /* relaxed, all: not shared yet */
     skui_store_relaxed(&loop->running, false);
-    skui_store_relaxed(&loop->stop_requested, false); /* relaxed: as above */
-    skui_store_relaxed(&loop->debug, false);          /* relaxed: as above */
-    skui_store_relaxed(&loop->refs, 1u);              /* relaxed: as above */
+    skui_store_relaxed(&loop->stop_requested, false);   /* relaxed: as above */
+    skui_store_relaxed(&loop->debug, skua_get_debug()); /* relaxed: as above */
+    skui_store_relaxed(&loop->slow_ns, SKUI_SLOW_NS);   /* relaxed: as above */
+    skui_store_relaxed(&loop->abort_status, 0);         /* relaxed: as above */
+    skui_store_relaxed(&loop->refs, 1u);                /* relaxed: as above */
 }
 
 int skui_loop_open(const struct skui_poller_ops *poller_ops, size_t stack_bytes,
@@ -422,9 +426,15 @@ loop_run_task(skua_loop *loop, struct skui_task *task)
         task->budget = SKUI_TASK_BUDGET;
     }
     do {
+        if (SKUI_UNLIKELY(loop->timed)) {
+            skui_slow_begin(loop);
+        }
         loop->current = task;
         skui_coroutine_resume(&loop->scheduler, &task->coroutine);
         loop->current = NULL;
+        if (SKUI_UNLIKELY(loop->timed)) {
+            skui_slow_end(loop, &task->future, NULL);
+        }
     } while (skui_task_after_step(loop, task));
 }
 
@@ -442,7 +452,7 @@ loop_run_one(skua_loop *loop, struct skui_runnable *runnable)
     case SKUI_RUNNABLE_CALLBACK:
         skui_count(&loop->counters.callbacks_run, 1);
         skui_waiter_run(
-            SKUI_CONTAINER_OF(runnable, struct skui_waiter, runnable));
+            loop, SKUI_CONTAINER_OF(runnable, struct skui_waiter, runnable));
         break;
     case SKUI_RUNNABLE_STUB:
         break;
@@ -485,6 +495,7 @@ loop_run_batch(skua_loop *loop)
     struct skui_runnable *runnable;
 
     loop->in_batch = true;
+    loop->timed = skui_load_relaxed(&loop->debug); /* relaxed: a setting */
     while ((runnable = loop_next(loop, end)) != NULL) {
         if (loop->idle.searching) {
             skui_idle_found(loop);
@@ -604,15 +615,47 @@ void skui_loop_run(skua_loop *loop)
         loop_iterate(loop, SKUA_FOREVER);
         /* relaxed: a flag; its setter wakes the loop */
     } while (!skui_load_relaxed(&loop->stop_requested));
-    skui_store_relaxed(&loop->stop_requested, false); /* relaxed: a flag */
+    /* AB1 acquire: who stopped it by an abort has said why. */
+    (void)skui_exchange_acquire(&loop->stop_requested, false);
 }
 
 void skui_loop_request_stop(skua_loop *loop)
 {
     /* PK1 (seq_cst): set before the look at the park state, and looked at
-     * after sleep was announced. */
+     * after sleep was announced. AB1: after what an abort says. */
     skui_store_seq_cst(&loop->stop_requested, true);
     skui_loop_wake(loop);
+}
+
+void skui_loop_request_abort(skua_loop *loop, int status)
+{
+    skua_loop *target = loop;
+    skua_runner *runner;
+    int none = 0;
+
+    /* PK6 (seq_cst): as loop_inject_task(). */
+    (void)skui_fetch_add_seq_cst(&loop->wakers, 1u);
+    /* PK6 (seq_cst): NULL: a loop of its own, or a closed one. */
+    runner = skui_load_seq_cst(&loop->inject_runner);
+    if (runner != NULL) {
+        target = runner->loops[0]; /* its run is the runner's */
+    }
+    /* relaxed: AB1; the first one counts */
+    (void)skui_cas_relaxed(&target->abort_status, &none, status);
+    skui_loop_request_stop(target);
+    /* PK6 release: the runner may be freed. */
+    (void)skui_fetch_sub_release(&loop->wakers, 1u);
+}
+
+int skui_loop_take_abort(skua_loop *loop, int status)
+{
+    int aborted = skui_load_relaxed(&loop->abort_status); /* relaxed: AB1 */
+
+    if (aborted == 0) {
+        return status;
+    }
+    skui_store_relaxed(&loop->abort_status, 0); /* relaxed: AB1 */
+    return aborted;
 }
 
 static void loop_stop_when_done(skua_future *future, void *arg)

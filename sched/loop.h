@@ -86,10 +86,12 @@ struct skua_loop {
     _Atomic(bool) running;        /* LP2 */
     _Atomic(bool) stop_requested; /* relaxed: looked at each iteration */
     _Atomic(bool) debug;          /* relaxed: a setting */
+    _Atomic(int) abort_status;    /* relaxed: ordered by stop_requested (AB1) */
     _Atomic(uint32_t) refs;       /* RF1 */
     struct skui_spinlock lock;    /* handler, inbox while CLOSED */
     skua_exception_handler_fn *handler; /* guarded by lock */
     void *handler_arg;                  /* guarded by lock */
+    _Atomic(int64_t) slow_ns;           /* relaxed: a setting */
 
     /* The thread that runs it. */
     SKUI_CACHE_ALIGNED struct skui_ready ready;
@@ -97,8 +99,10 @@ struct skua_loop {
     struct skui_task *current;
     skua_handle *current_handle;
     bool in_batch; /* runs what was ready */
+    bool timed;    /* in debug mode: for the batch that runs */
     uint8_t turn;  /* polls since it took of a backlog in the inject queue */
     uint32_t runs_since_poll;
+    int64_t step_began_ns;   /* while timed: the step that runs */
     uint64_t poll_due_ticks; /* siblings: when to poll at the latest */
     bool polled;             /* in this iteration */
     uint64_t now_ticks;      /* at the end of the last slice; with siblings */
@@ -212,6 +216,10 @@ void skui_loop_run(skua_loop *loop);
 
 /* Stop after the current batch. Any thread. */
 void skui_loop_request_stop(skua_loop *loop);
+/* As above, and let the run of the loop, or of its runner, give `status`. */
+void skui_loop_request_abort(skua_loop *loop, int status);
+/* A run ends: what it gives, `status` unless it was aborted. */
+int skui_loop_take_abort(skua_loop *loop, int status);
 /* Reuse the memory of a closed loop. */
 void skui_loop_recycle(skua_loop *loop);
 

@@ -24,8 +24,9 @@ int skua_loop_new(const skua_loop_options *options, skua_loop **out_loop)
     if (status < 0) {
         return status;
     }
-    /* relaxed: a setting */
-    skui_store_relaxed(&loop->debug, options != NULL && options->debug);
+    if (options != NULL && options->debug) {
+        skui_store_relaxed(&loop->debug, true); /* relaxed: a setting */
+    }
     *out_loop = loop;
     return 0;
 }
@@ -90,8 +91,9 @@ int skua_loop_run_forever(skua_loop *loop)
         return status;
     }
     skui_loop_run(loop);
+    status = skui_loop_take_abort(loop, 0);
     skui_loop_leave(loop);
-    return 0;
+    return status;
 }
 
 int skua_loop_run_until_complete(skua_loop *loop, skua_awaitable awaitable,
@@ -109,10 +111,13 @@ int skua_loop_run_until_complete(skua_loop *loop, skua_awaitable awaitable,
     status = skua_ensure_future(loop, awaitable, &future);
     if (status == 0) {
         status = skui_loop_run_until(loop, future);
+        status = skui_loop_take_abort(loop, status);
     }
     skui_loop_leave(loop);
     if (status == 0) {
         status = skua_future_result(future, out_result);
+    } else if (future != NULL && awaitable.fn != NULL) {
+        skui_future_forgive(future); /* an abort is what is told of it */
     }
     skua_future_unref(future);
     return status;
@@ -132,9 +137,11 @@ int skua_loop_run_once(skua_loop *loop, int64_t timeout_ns)
         return status;
     }
     skui_loop_iterate(loop, timeout_ns <= 0 ? 0 : skui_clock_after(timeout_ns));
-    skui_store_relaxed(&loop->stop_requested, false); /* relaxed: a flag */
+    /* AB1 acquire: as skui_loop_run(). */
+    (void)skui_exchange_acquire(&loop->stop_requested, false);
+    status = skui_loop_take_abort(loop, 0);
     skui_loop_leave(loop);
-    return 0;
+    return status;
 }
 
 int skua_loop_get_fd(skua_loop *loop)
@@ -169,6 +176,17 @@ int skua_loop_stop(skua_loop *loop)
     return 0;
 }
 
+int skua_loop_abort(skua_loop *loop, int status)
+{
+    int check =
+        loop == NULL || status >= 0 ? -EINVAL : skui_loop_check_open(loop);
+
+    if (check == 0) {
+        skui_loop_request_abort(loop, status);
+    }
+    return check;
+}
+
 bool skua_loop_is_running(const skua_loop *loop)
 {
     /* LP2 acquire: pairs with skui_loop_leave(). */
@@ -188,6 +206,28 @@ int64_t skua_loop_time(const skua_loop *loop)
 skua_loop *skua_get_running_loop(void)
 {
     return skui_loop_self();
+}
+
+skua_loop *skua_get_event_loop(void)
+{
+    skua_loop *loop = skui_loop_self();
+    uint32_t id;
+
+    if (loop != NULL) {
+        return loop;
+    }
+    loop = skui_event_loop(&id);
+    return loop != NULL && skui_loop_is_alive(loop, id) ? loop : NULL;
+}
+
+int skua_set_event_loop(skua_loop *loop)
+{
+    int status = loop == NULL ? 0 : skui_loop_check_open(loop);
+
+    if (status == 0) {
+        skui_set_event_loop(loop, loop == NULL ? 0 : skui_loop_id(loop));
+    }
+    return status;
 }
 
 int skua_loop_create_future(skua_loop *loop, skua_future **out_future)
@@ -234,6 +274,17 @@ int skua_loop_set_default_executor(skua_loop *loop, skua_executor *executor)
 
     return status < 0 ? status
                       : skui_executor_slot_set(loop->executor_slot, executor);
+}
+
+int skua_loop_shutdown_default_executor(skua_loop *loop, int64_t timeout_ns)
+{
+    int status = loop == NULL || timeout_ns == SKUA_NOT_A_TIME
+                     ? -EINVAL
+                     : skui_loop_check_open(loop);
+
+    return status < 0 ? status
+                      : skui_executor_slot_shutdown(
+                            loop->executor_slot, skui_clock_after(timeout_ns));
 }
 
 static int loop_add(skua_loop *loop, int fd, enum skui_direction direction,
@@ -315,6 +366,21 @@ bool skui_loop_handler(skua_loop *loop, skua_exception_handler_fn **out_fn,
     *out_arg = loop->handler_arg;
     skui_spinlock_unlock(&loop->lock);
     return *out_fn != NULL;
+}
+
+skua_exception_handler_fn *skua_loop_get_exception_handler(skua_loop *loop,
+                                                           void **out_arg)
+{
+    skua_exception_handler_fn *fn = NULL;
+    void *arg = NULL;
+
+    if (loop_check_process(loop) == 0) {
+        (void)skui_loop_handler(loop, &fn, &arg);
+    }
+    if (out_arg != NULL) {
+        *out_arg = arg;
+    }
+    return fn;
 }
 
 int skua_loop_set_debug(skua_loop *loop, bool enabled)

@@ -1,34 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * report.c - the exception handler's channel.
- * Threads     Any; a loop's handler is set while the loop does not run or by
- *             its own thread, and read under its lock.
- * Invariants  A handler that raises makes the default one report both; the
- *             default one only writes.
+ * Threads     Any; a loop's handler is set and read under the loop's lock, and
+ *             called outside it.
+ * Invariants  A handler that raises makes the default one report both; what it
+ *             reports itself goes to the default one, so nothing recurs. The
+ *             default one only logs. Short memory costs detail, no report.
  */
 #include "report.h"
 
 #include <errno.h>
-#include <stdio.h>
 
+#include "handle.h"
+#include "log.h"
 #include "loop.h"
+#include "origin.h"
 #include "task.h"
 
-static void report_default(const skua_exception_context *context)
-{
-    char name[SKUI_NAME_BYTES] = "";
-    const char *detail = skua_exception_message(context->exception);
+enum {
+    TEXT_BYTES = 16 * 1024,
+    TEXT_BYTES_SHORT = 512, /* when memory is short; on the reporter's stack */
+};
 
-    if (context->future != NULL && skui_future_is_task(context->future)) {
-        (void)skui_task_copy_name(skui_task_of(context->future), name,
-                                  sizeof(name));
-    }
-    (void)fprintf(
-        stderr, "skua: %s%s%s: %s (%d)%s%s\n",
-        context->message != NULL ? context->message : "unhandled exception",
-        name[0] != '\0' ? " in " : "", name, skua_strerror(context->status),
-        context->status, detail[0] != '\0' ? ": " : "", detail);
-}
+/* --- calling the program --- */
 
 struct skui_frame skui_frame_enter(void)
 {
@@ -49,33 +43,132 @@ static skua_exception *frame_leave(const struct skui_frame *saved)
     return raised;
 }
 
-void skui_report(const skua_exception_context *context)
+void skui_report_scope_enter(struct skui_report_scope *scope, unsigned depth)
 {
-    skua_exception_context full = *context;
-    skua_exception_handler_fn *fn;
-    struct skui_frame saved;
-    skua_exception *raised;
-    void *arg;
+    scope->loop = skui_loop_self();
+    scope->task = NULL;
+    if (scope->loop != NULL) {
+        scope->task = scope->loop->current;
+        scope->loop->current = NULL;
+    }
+    scope->depth = skui_report_depth();
+    skui_report_set_depth(depth);
+    scope->frame = skui_frame_enter();
+}
 
-    if (full.loop == NULL) {
-        full.loop = skui_loop_self();
+skua_exception *skui_report_scope_leave(struct skui_report_scope *scope)
+{
+    skua_exception *raised = frame_leave(&scope->frame);
+
+    skui_report_set_depth(scope->depth);
+    if (scope->loop != NULL) {
+        scope->loop->current = scope->task;
     }
-    if (full.loop == NULL || !skui_loop_handler(full.loop, &fn, &arg)) {
-        report_default(&full);
-        return;
+    return raised;
+}
+
+/* --- handlers --- */
+
+static void report_default(const skua_exception_context *context)
+{
+    skua_log_level level =
+        context->status < 0 ? SKUA_LOG_ERROR : SKUA_LOG_WARNING;
+    char *text = skui_allocate(TEXT_BYTES);
+
+    if (text != NULL) {
+        skui_report_format(context, text, TEXT_BYTES);
+        skui_log(level, text);
+        skui_release(text);
+    } else {
+        char brief[TEXT_BYTES_SHORT];
+
+        skui_report_format(context, brief, sizeof(brief));
+        skui_log(level, brief);
     }
-    saved = skui_frame_enter();
-    fn(full.loop, &full, arg);
-    raised = frame_leave(&saved);
+}
+
+static void report_custom(skua_exception_handler_fn *fn, void *arg,
+                          const skua_exception_context *context)
+{
+    struct skui_report_scope scope;
+    skua_exception *raised;
+
+    skui_report_scope_enter(&scope, SKUI_REPORT_IN_HANDLER);
+    fn(context->loop, context, arg);
+    raised = skui_report_scope_leave(&scope);
     if (raised != NULL) {
         skua_exception_context second = {0};
 
         second.message = "exception in exception handler";
         second.status = skua_exception_status(raised);
         second.exception = raised;
-        report_default(&full);
+        second.loop = context->loop;
+        report_default(context);
         report_default(&second);
         skua_exception_unref(raised);
+    }
+}
+
+/* --- reports --- */
+
+/* The callback concerned: the one named, or the one that runs. */
+static const skua_handle *report_handle(const skua_exception_context *context)
+{
+    return context->handle == NULL && context->loop != NULL &&
+                   context->loop == skui_loop_self()
+               ? context->loop->current_handle
+               : context->handle;
+}
+
+static void report_find_origins(skua_exception_context *context,
+                                struct skui_origin *source,
+                                struct skui_origin *callback)
+{
+    const skua_handle *handle = report_handle(context);
+
+    if (context->source_traceback == NULL && context->future != NULL &&
+        context->future->traced && skui_origin_find(context->future, source)) {
+        context->source_traceback = source->frames;
+        context->source_frames = source->count;
+    }
+    if (context->handle_traceback == NULL && handle != NULL && handle->traced &&
+        skui_origin_find(handle, callback)) {
+        context->handle_traceback = callback->frames;
+        context->handle_frames = callback->count;
+    }
+}
+
+static void report_complete(skua_exception_context *context,
+                            struct skui_origin *source,
+                            struct skui_origin *callback)
+{
+    if (context->loop == NULL) {
+        context->loop = skui_loop_self();
+    }
+    if (context->future == NULL) {
+        context->future = context->task;
+    }
+    if (context->task == NULL && context->future != NULL &&
+        skui_future_is_task(context->future)) {
+        context->task = context->future;
+    }
+    report_find_origins(context, source, callback);
+}
+
+void skui_report(const skua_exception_context *context)
+{
+    skua_exception_context full = *context;
+    struct skui_origin source;
+    struct skui_origin callback;
+    skua_exception_handler_fn *fn;
+    void *arg;
+
+    report_complete(&full, &source, &callback);
+    if (full.loop == NULL || skui_report_depth() != 0 ||
+        !skui_loop_handler(full.loop, &fn, &arg)) {
+        report_default(&full);
+    } else {
+        report_custom(fn, arg, &full);
     }
 }
 
@@ -98,19 +191,43 @@ void skui_report_raised(struct skui_frame *saved, const char *message,
     skua_exception_unref(raised);
 }
 
+/* --- public --- */
+
+static int report_check(skua_loop *loop, const skua_exception_context *context)
+{
+    if (loop == NULL || context == NULL) {
+        return -EINVAL;
+    }
+    return skui_loop_check_open(loop) == SKUA_EFORKED ? SKUA_EFORKED : 0;
+}
+
 int skua_loop_call_exception_handler(skua_loop *loop,
                                      const skua_exception_context *context)
 {
     skua_exception_context full;
+    int status = report_check(loop, context);
 
-    if (loop == NULL || context == NULL) {
-        return -EINVAL;
+    if (status == 0) {
+        full = *context;
+        full.loop = loop;
+        skui_report(&full);
     }
-    if (skui_loop_check_open(loop) == SKUA_EFORKED) {
-        return SKUA_EFORKED;
+    return status;
+}
+
+int skua_loop_default_exception_handler(skua_loop *loop,
+                                        const skua_exception_context *context)
+{
+    skua_exception_context full;
+    struct skui_origin source;
+    struct skui_origin callback;
+    int status = report_check(loop, context);
+
+    if (status == 0) {
+        full = *context;
+        full.loop = loop;
+        report_complete(&full, &source, &callback);
+        report_default(&full);
     }
-    full = *context;
-    full.loop = loop;
-    skui_report(&full);
-    return 0;
+    return status;
 }

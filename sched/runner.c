@@ -21,6 +21,8 @@ enum {
     MAXIMUM_LOOPS = 1024,
     CANCEL_ROUNDS = 64, /* of tasks that create tasks while being cancelled */
     CANCEL_BATCH = 256,
+    CLOSE_ATTEMPTS = 3,     /* of a close that is aborted */
+    EXECUTOR_SECONDS = 300, /* as in asyncio */
 };
 
 /* --- making --- */
@@ -74,8 +76,9 @@ static void runner_configure_loop(skua_loop *loop,
     if (options->spin_ns > 0) {
         loop->idle.spin_ns = options->spin_ns;
     }
-    /* relaxed: a setting */
-    skui_store_relaxed(&loop->debug, options->debug);
+    if (options->debug) {
+        skui_store_relaxed(&loop->debug, true); /* relaxed: a setting */
+    }
 }
 
 int skua_runner_new(const skua_runner_options *options,
@@ -90,7 +93,8 @@ int skua_runner_new(const skua_runner_options *options,
         chosen = *options;
     }
     if (out_runner == NULL || chosen.loops > MAXIMUM_LOOPS ||
-        (unsigned)chosen.spin > SKUA_SPIN_FIXED || chosen.spin_ns < 0) {
+        (unsigned)chosen.spin > SKUA_SPIN_FIXED || chosen.spin_ns < 0 ||
+        chosen.executor_timeout_ns < 0) {
         return -EINVAL;
     }
     if (chosen.loops == 0) {
@@ -104,6 +108,9 @@ int skua_runner_new(const skua_runner_options *options,
     runner->stealing = !chosen.no_stealing;
     runner->sentinel.timer_fd = -1;
     runner->no_sigint = chosen.no_sigint;
+    runner->executor_timeout_ns = chosen.executor_timeout_ns != 0
+                                      ? chosen.executor_timeout_ns
+                                      : EXECUTOR_SECONDS * SKUA_S;
     runner->fork_generation = skui_fork_generation();
     for (unsigned i = 0; i < runner->count && status == 0; i++) {
         status = skui_loop_open(NULL, chosen.stack_bytes, runner, i,
@@ -247,17 +254,27 @@ static int runner_run_main(skua_runner *runner, skua_task_fn *fn, void *arg)
     status = skua_create_task_with(&options, fn, arg, &runner->main_task);
     if (status == 0) {
         status = skui_loop_run_until(runner->loops[0], runner->main_task);
+        status = skui_loop_take_abort(runner->loops[0], status);
     }
     skui_sigint_restore(runner);
     return status;
 }
 
-static int runner_main_outcome(skua_runner *runner, void **out_result)
+/* What the run gives that ended with `status`, 0 when the main task did. */
+static int runner_main_outcome(skua_runner *runner, int status,
+                               void **out_result)
 {
     skua_task *task = runner->main_task;
-    int status = skua_future_result(task, out_result);
 
     runner->main_task = NULL;
+    if (task == NULL) {
+        return status;
+    }
+    if (status < 0) {
+        skui_future_forgive(task); /* an abort is what is told of it */
+    } else {
+        status = skua_future_result(task, out_result);
+    }
     /* relaxed: its writer ran on this thread or woke it */
     if (status == SKUA_ECANCELED && skui_load_relaxed(&runner->interrupted) &&
         skua_task_uncancel(task) == 0) {
@@ -292,10 +309,7 @@ int skua_runner_run(skua_runner *runner, skua_task_fn *fn, void *arg,
     if (status == 0) {
         status = runner_run_main(runner, fn, arg);
         skui_loop_leave(runner->loops[0]);
-        if (runner->main_task != NULL) {
-            status =
-                status < 0 ? status : runner_main_outcome(runner, out_result);
-        }
+        status = runner_main_outcome(runner, status, out_result);
     }
     skui_store_relaxed(&runner->running, false); /* relaxed: own thread */
     return status;
@@ -377,6 +391,22 @@ static bool cancel_round(skua_runner *runner)
     return any;
 }
 
+static void runner_end_executor(skua_runner *runner)
+{
+    int status = skui_executor_slot_shutdown(
+        &runner->executor_slot, skui_clock_after(runner->executor_timeout_ns));
+
+    if (status == -ETIMEDOUT) {
+        skua_exception_context context = {0};
+
+        context.message = "The executor did not finish its work in time";
+        context.status = status;
+        context.loop = runner->loops[0];
+        context.duration_ns = runner->executor_timeout_ns;
+        skui_report(&context);
+    }
+}
+
 /*
  * A task of loop 0: cancel all others, and those that come meanwhile, then shut
  * the executor while the loops run: its work may wait for them.
@@ -389,7 +419,7 @@ static int runner_wind_up(void *arg)
     while (cancel_round(runner) && rounds < CANCEL_ROUNDS) {
         rounds++; /* survivors are reported when their loop is closed */
     }
-    skui_executor_slot_close(&runner->executor_slot, true);
+    runner_end_executor(runner);
     return 0;
 }
 
@@ -403,6 +433,21 @@ static bool runner_has_tasks(skua_runner *runner)
     return false;
 }
 
+/* Shut down while the loops run. An abort ends one attempt only. */
+static void runner_wind_up_running(skua_runner *runner)
+{
+    int status = -1;
+
+    (void)skui_loop_take_abort(runner->loops[0], 0);
+    for (int i = 0; i < CLOSE_ATTEMPTS && status < 0; i++) {
+        if (!runner_has_tasks(runner) &&
+            !skui_executor_slot_is_used(&runner->executor_slot)) {
+            return;
+        }
+        status = skua_runner_run(runner, runner_wind_up, runner, NULL);
+    }
+}
+
 int skua_runner_close(skua_runner *runner)
 {
     if (runner == NULL) {
@@ -414,12 +459,10 @@ int skua_runner_close(skua_runner *runner)
     if (skui_load_relaxed(&runner->running)) { /* relaxed: own thread */
         return SKUA_ERUNNING;
     }
-    if (runner_has_tasks(runner) ||
-        skui_executor_slot_is_used(&runner->executor_slot)) {
-        (void)skua_runner_run(runner, runner_wind_up, runner, NULL);
-    }
+    runner_wind_up_running(runner);
     runner_stop_threads(runner);
-    skui_executor_slot_close(&runner->executor_slot, true);
+    runner_end_executor(runner); /* if that could not run */
+    skui_executor_slot_close(&runner->executor_slot, false);
     runner_close_loops(runner);
     runner_free(runner);
     return 0;

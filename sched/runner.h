@@ -29,6 +29,7 @@ struct skua_runner {
     unsigned count;
     bool stealing;
     bool no_sigint;
+    int64_t executor_timeout_ns;
     uint32_t fork_generation;
     skua_loop **loops;
     struct skui_executor_slot executor_slot;

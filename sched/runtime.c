@@ -7,7 +7,9 @@
 
 #include "clock.h"
 #include "cores.h"
+#include "debug.h"
 #include "future.h"
+#include "log.h"
 #include "loop.h"
 #include "overflow.h"
 #include "stack.h"
@@ -41,6 +43,8 @@ static void runtime_after_fork(void)
     skui_overflow_after_fork();
     skui_loops_after_fork();
     skui_handles_after_fork();
+    skui_log_after_fork();
+    skui_origins_after_fork();
 }
 
 static void runtime_set_up(void)
@@ -49,6 +53,7 @@ static void runtime_set_up(void)
     skui_object_class_init(SKUI_OBJECT_FUTURE, sizeof(struct skua_future));
     skui_object_class_init(SKUI_OBJECT_WAITER, sizeof(struct skui_waiter));
     skui_handle_classes_init();
+    skui_debug_init();
     skui_clock_calibrate();
     (void)skui_known_cores(); /* for who may not read files */
     skui_overflow_set_describer(runtime_describe);

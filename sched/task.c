@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "loop.h"
+#include "origin.h"
 #include "report.h"
 #include "skua/time.h"
 
@@ -215,6 +216,9 @@ static bool task_finish_alone(struct skui_task *task,
         task->observer->ended(task->observer, task, outcome);
     }
     skua_exception_unref(outcome->exception);
+    if (SKUI_UNLIKELY(task->future.traced)) {
+        skui_origin_forget(&task->future);
+    }
     skui_object_put(SKUI_OBJECT_TASK, task);
     return true;
 }

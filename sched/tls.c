@@ -15,6 +15,9 @@ static _Thread_local skua_loop *tls_loop;
 static _Thread_local struct skui_frame tls_frame;
 static _Thread_local struct skui_caches tls_caches;
 static _Thread_local bool tls_registered;
+static _Thread_local unsigned tls_report_depth;
+static _Thread_local skua_loop *tls_event_loop;
+static _Thread_local uint32_t tls_event_loop_id;
 
 /* As <skua/errno.h>, which redefines errno. */
 SKUA_API int *skua_errno_location(void);
@@ -43,6 +46,30 @@ struct skui_frame *skui_thread_frame(void)
 {
     TLS_ASK_ANEW();
     return &tls_frame;
+}
+
+skua_loop *skui_event_loop(uint32_t *out_id)
+{
+    TLS_ASK_ANEW();
+    *out_id = tls_event_loop_id;
+    return tls_event_loop;
+}
+
+void skui_set_event_loop(skua_loop *loop, uint32_t id)
+{
+    tls_event_loop = loop;
+    tls_event_loop_id = id;
+}
+
+unsigned skui_report_depth(void)
+{
+    TLS_ASK_ANEW();
+    return tls_report_depth;
+}
+
+void skui_report_set_depth(unsigned depth)
+{
+    tls_report_depth = depth;
 }
 
 static void caches_thread_ends(void *caches)
@@ -83,6 +110,7 @@ void skui_tls_after_fork(void)
 {
     skui_forks++;
     tls_loop = NULL;
+    tls_event_loop = NULL;
     memset(&tls_frame, 0, sizeof(tls_frame));
 }
 

@@ -87,17 +87,33 @@ SKUA_API size_t skua_exception_count(const skua_exception *exception);
 SKUA_API skua_exception *skua_exception_child(const skua_exception *exception,
                                               size_t index);
 
-/** What an exception handler is told. Unused fields are zero. */
+/**
+ * What an exception handler is told. Unused fields are zero; all pointers are
+ * borrowed. The library fills in `loop`, `task` and the backtraces itself.
+ */
 typedef struct skua_exception_context {
-    const char *message;       /* what happened, static or borrowed */
-    int status;                /* negative */
-    skua_exception *exception; /* borrowed */
-    skua_loop *loop;           /* borrowed */
-    skua_future *future;       /* borrowed; the task or future concerned */
-    skua_handle *handle;       /* borrowed; the callback concerned */
+    const char *message;       /* what happened */
+    int status;                /* negative; 0 for what is no error: slowness */
+    skua_exception *exception; /* NULL for a bare status */
+    skua_loop *loop;
+    skua_future *future; /* the future concerned; a task as well */
+    skua_handle *handle; /* the callback concerned */
+    skua_task *task;     /* `future` when that is a task */
+    int64_t duration_ns; /* of a callback or step that took too long */
+    /* In debug mode: where the future or task was made, and where the handle
+     * was, or that of the callback that runs; see skua_backtrace_format(). */
+    void *const *source_traceback;
+    size_t source_frames;
+    void *const *handle_traceback;
+    size_t handle_frames;
 } skua_exception_context;
 
-/** Called in the loop's thread, or the reporting thread when there is none. */
+/**
+ * Called in the thread that reports, which for an object of another loop is not
+ * that loop's: it may run in several threads at once. Like a callback it must
+ * not suspend, and no task is current in it. It may take references. What it
+ * raises, or reports in turn, goes to the default handler.
+ */
 typedef void skua_exception_handler_fn(skua_loop *loop,
                                        const skua_exception_context *context,
                                        void *arg);

@@ -18,7 +18,8 @@ SKUA_BEGIN_DECLS
 /** How to make a loop. All-zero is the default. */
 typedef struct skua_loop_options {
     size_t stack_bytes; /* of each task; 0: 64 KiB */
-    bool debug;         /* as skua_loop_set_debug() */
+    bool debug;         /* as skua_loop_set_debug(); false: as skua_get_debug()
+                         */
 } skua_loop_options;
 
 /** What a loop has done so far; monotonic counters, read at any time. */
@@ -68,7 +69,7 @@ SKUA_API int skua_loop_close(skua_loop *loop);
 /**
  * Run until skua_loop_stop(). Can be called again.
  * @return 0; SKUA_ERUNNING when it, or another loop of this thread, runs;
- *         SKUA_ECLOSED; -EPERM for a runner's loop
+ *         SKUA_ECLOSED; -EPERM for a runner's loop; what skua_loop_abort() says
  * Thread: any plain one.  Suspends: no, it blocks.  asyncio: run_forever().
  */
 SKUA_API int skua_loop_run_forever(skua_loop *loop);
@@ -117,6 +118,18 @@ SKUA_API int64_t skua_loop_next_deadline(skua_loop *loop);
 SKUA_API int skua_loop_stop(skua_loop *loop);
 
 /**
+ * A fatal error: the run of `loop` ends after the current batch and gives
+ * `status`; for a loop of a runner the runner's run does. Tasks stay as they
+ * are, the main task too: closing the runner cancels them. Between runs it is
+ * the next run that ends so. Of several before that the first one counts.
+ * @param status  negative
+ * @return 0; -EINVAL; SKUA_ECLOSED
+ * Thread: any.  Suspends: never.
+ * asyncio: SystemExit or KeyboardInterrupt in a callback or task.
+ */
+SKUA_API int skua_loop_abort(skua_loop *loop, int status);
+
+/**
  * Whether a thread runs it. False for NULL.
  * Thread: any.  Suspends: never.  asyncio: is_running().
  */
@@ -140,6 +153,22 @@ SKUA_API int64_t skua_loop_time(const skua_loop *loop);
  * Thread: any.  Suspends: never.  asyncio: get_running_loop().
  */
 SKUA_API skua_loop *skua_get_running_loop(void);
+
+/**
+ * The running loop, else what skua_set_event_loop() has set in this thread,
+ * borrowed, else NULL; also NULL when that one is closed.
+ * Thread: any.  Suspends: never.  asyncio: get_event_loop().
+ */
+SKUA_API skua_loop *skua_get_event_loop(void);
+
+/**
+ * Have skua_get_event_loop() find `loop` in this thread while none runs.
+ * @param loop  borrowed until it is closed; NULL: none
+ * @return 0; SKUA_ECLOSED
+ * Thread: any, for itself; in a task for the thread that runs it now.
+ * Suspends: never.  asyncio: set_event_loop().
+ */
+SKUA_API int skua_set_event_loop(skua_loop *loop);
 
 /**
  * Run `fn(arg)` in the next iteration, in the order of the calls.
@@ -256,6 +285,20 @@ SKUA_API int skua_loop_set_default_executor(skua_loop *loop,
                                             skua_executor *executor);
 
 /**
+ * Let the default executor of the loop, or of its runner, take no more work and
+ * wait until it has finished: no default executor is made after that. A task
+ * that is cancelled may call again; what was queued is run in any case.
+ * @param timeout_ns  how long to wait at most; SKUA_FOREVER: no limit
+ * @return 0, also when there was none; -ETIMEDOUT: it is left to finish by
+ *         itself; SKUA_ECANCELED; -EDEADLK in a callback or its own thread;
+ *         -EINVAL; SKUA_ECLOSED
+ * Thread: any.  Suspends: may, in a task; a plain thread blocks.
+ * asyncio: shutdown_default_executor().
+ */
+SKUA_API int skua_loop_shutdown_default_executor(skua_loop *loop,
+                                                 int64_t timeout_ns);
+
+/**
  * Call `fn(arg)` in each iteration in which `fd` is readable, in place of what
  * was there for it.
  * @return 0; -EBADF; -EPERM for a regular file or from another thread;
@@ -292,15 +335,22 @@ SKUA_API int skua_loop_remove_reader(skua_loop *loop, int fd);
 SKUA_API int skua_loop_remove_writer(skua_loop *loop, int fd);
 
 /**
- * Who hears of errors nobody handled; NULL: the default, which writes to
- * standard error.
+ * Who hears of errors nobody handled; NULL: the default, which logs them. The
+ * former handler may still run in other threads for a moment.
  * @return 0
- * Thread: the loop's, or any while it does not run.  Suspends: never.
- * asyncio: set_exception_handler().
+ * Thread: any.  Suspends: never.  asyncio: set_exception_handler().
  */
 SKUA_API int skua_loop_set_exception_handler(skua_loop *loop,
                                              skua_exception_handler_fn *fn,
                                              void *arg);
+
+/**
+ * The handler that was set, or NULL.
+ * @param out_arg  may be NULL; its argument, or NULL
+ * Thread: any.  Suspends: never.  asyncio: get_exception_handler().
+ */
+SKUA_API skua_exception_handler_fn *
+skua_loop_get_exception_handler(skua_loop *loop, void **out_arg);
 
 /**
  * Report an error to the handler.
@@ -312,7 +362,19 @@ skua_loop_call_exception_handler(skua_loop *loop,
                                  const skua_exception_context *context);
 
 /**
- * Debug mode: wrong-thread calls are refused even where they would be safe.
+ * What happens without a handler, for handlers that leave some errors to it:
+ * log the error with its causes, its task and, in debug mode, where that was
+ * made (skua_set_logger()).
+ * @return 0; -EINVAL
+ * Thread: any.  Suspends: never.  asyncio: default_exception_handler().
+ */
+SKUA_API int
+skua_loop_default_exception_handler(skua_loop *loop,
+                                    const skua_exception_context *context);
+
+/**
+ * Debug mode: what is made from now on remembers where it was made, which
+ * reports then tell; and slow callbacks are reported.
  * @return 0
  * Thread: any.  Suspends: never.  asyncio: set_debug().
  */
@@ -323,6 +385,23 @@ SKUA_API int skua_loop_set_debug(skua_loop *loop, bool enabled);
  * Thread: any.  Suspends: never.  asyncio: get_debug().
  */
 SKUA_API bool skua_loop_get_debug(const skua_loop *loop);
+
+/**
+ * In debug mode, report callbacks and steps of tasks that keep the loop for
+ * `duration_ns` or longer, to its exception handler, with name and duration:
+ * once while they go on, and when they end. Initially 100 ms.
+ * @param duration_ns  0: each of them; SKUA_FOREVER: none
+ * @return 0; -EINVAL when negative
+ * Thread: any.  Suspends: never.  asyncio: loop.slow_callback_duration.
+ */
+SKUA_API int skua_loop_set_slow_callback_duration(skua_loop *loop,
+                                                  int64_t duration_ns);
+
+/**
+ * The duration that was set; -EINVAL for NULL.
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API int64_t skua_loop_get_slow_callback_duration(const skua_loop *loop);
 
 /**
  * Copy the loop's counters.

@@ -26,17 +26,21 @@ typedef struct skua_runner_options {
     skua_spin_policy spin; /* of an idle loop */
     int64_t spin_ns;       /* at most this long; 0: 50 us */
     size_t stack_bytes;    /* of each task; 0: 64 KiB */
-    bool debug;            /* as skua_loop_set_debug() */
+    bool debug;            /* as skua_loop_set_debug(); false: as
+                              skua_get_debug() */
     bool no_sigint;        /* leave SIGINT alone */
+    int64_t executor_timeout_ns; /* how long closing waits for the default
+                                    executor; 0: 300 s */
 } skua_runner_options;
 
 /**
  * Run `fn(arg)` as the main task on every core, then shut down: tasks that are
  * left are cancelled and waited for, the executor finishes, loops close.
- * SIGINT cancels the main task; a second one ends the process. A handler that
- * the program set itself is never replaced.
- * @return the task's status; -EINTR when SIGINT cancelled it; -EINVAL; -ENOMEM;
- *         SKUA_ERUNNING inside a loop; a system call's errno
+ * SIGINT cancels the main task; a second one ends the process. That holds in
+ * the main thread; a handler that the program set itself is never replaced.
+ * @return the task's status; -EINTR when SIGINT cancelled it; what
+ *         skua_loop_abort() says; -EINVAL; -ENOMEM; SKUA_ERUNNING inside a
+ *         loop; a system call's errno
  * Thread: any plain one.  Suspends: no, it blocks.  asyncio: run().
  */
 SKUA_API int skua_run(skua_task_fn *fn, void *arg);
@@ -83,9 +87,12 @@ SKUA_API skua_loop *skua_runner_get_loop(skua_runner *runner, unsigned index);
 SKUA_API unsigned skua_runner_loops(const skua_runner *runner);
 
 /**
- * Cancel what is left, wait for it, shut the default executor while the loops
- * still run, for its work may wait for them, close the loops, report survivors,
- * free the runner. NULL is allowed.
+ * Cancel what is left and wait for it, shut the default executor while the
+ * loops still run, for its work may wait for them, close the loops, report
+ * survivors, free the runner. A task that fails meanwhile, and an executor that
+ * takes longer than it may, are reported to the exception handler. NULL is
+ * allowed; the runner is gone afterwards, so it is neither closed nor run
+ * again.
  * @return 0; SKUA_ERUNNING while it runs (it stays as it is); SKUA_EFORKED
  * Thread: the one that runs it.  Suspends: no, it blocks.
  * asyncio: Runner.close().

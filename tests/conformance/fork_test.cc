@@ -82,14 +82,25 @@ int check_loop(const Inherited &parent)
 int check_loop_settings(const Inherited &parent)
 {
     skua_loop *loop = parent.loop;
-    const skua_exception_context context = {"x",     -EIO,    nullptr,
-                                            nullptr, nullptr, nullptr};
+    skua_exception_context context = {};
     skua_loop_stats stats = {};
+
+    context.message = "x";
+    context.status = -EIO;
 
     CHILD_REQUIRE(skua_loop_set_exception_handler(loop, nullptr, nullptr) ==
                   SKUA_EFORKED);
     CHILD_REQUIRE(skua_loop_call_exception_handler(loop, &context) ==
                   SKUA_EFORKED);
+    CHILD_REQUIRE(skua_loop_get_exception_handler(loop, nullptr) == nullptr);
+    CHILD_REQUIRE(skua_loop_default_exception_handler(loop, &context) ==
+                  SKUA_EFORKED);
+    CHILD_REQUIRE(skua_loop_set_slow_callback_duration(loop, 0) ==
+                  SKUA_EFORKED);
+    CHILD_REQUIRE(skua_loop_abort(loop, -EIO) == SKUA_EFORKED);
+    CHILD_REQUIRE(skua_loop_shutdown_default_executor(loop, 0) == SKUA_EFORKED);
+    CHILD_REQUIRE(skua_set_event_loop(loop) == SKUA_EFORKED);
+    CHILD_REQUIRE(skua_get_event_loop() == nullptr);
     CHILD_REQUIRE(skua_loop_set_debug(loop, true) == SKUA_EFORKED);
     CHILD_REQUIRE(skua_loop_get_stats(loop, &stats) == SKUA_EFORKED);
     return 0;

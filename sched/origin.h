@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * origin.h - debug mode: where objects were made.
+ *
+ * Origins lie in a table beside the objects, under their address, so that hot
+ * objects hold no more than a flag, in bytes that were padding.
+ *
+ *             note  forget  find  for_each
+ *   each        -     -      -       -      (any thread; of one object note,
+ *                                            forget and find exclude each
+ *                                            other by the object's life)
+ */
+#ifndef SKUI_ORIGIN_H
+#define SKUI_ORIGIN_H
+
+#include "atomic.h"
+#include "skua/debug.h"
+
+SKUI_BEGIN_DECLS
+
+enum skui_origin_kind {
+    SKUI_ORIGIN_FUTURE,
+    SKUI_ORIGIN_TASK,
+    SKUI_ORIGIN_HANDLE,
+    SKUI_ORIGIN_LOOP,
+    SKUI_ORIGIN_EXECUTOR,
+    SKUI_ORIGIN_SOCKET,
+};
+
+struct skui_origin {
+    enum skui_origin_kind kind;
+    size_t count;
+    void *frames[SKUA_BACKTRACE_FRAMES];
+};
+
+/* Remember who calls; false when memory is short. */
+bool skui_origin_note(const void *object, enum skui_origin_kind kind);
+/* Its object ends. Does nothing for one that is not in the table. */
+void skui_origin_forget(const void *object);
+bool skui_origin_find(const void *object, struct skui_origin *out);
+
+/* Call `fn` for a copy of each origin that is there, as they come. Returns how
+ * many. */
+size_t skui_origin_for_each(void (*fn)(const struct skui_origin *origin,
+                                       void *arg),
+                            void *arg);
+
+/* In a forked child: nothing of the parent's is known any more. */
+void skui_origins_after_fork(void);
+
+SKUI_END_DECLS
+
+#endif
