@@ -200,6 +200,15 @@ static inline bool skui_task_cancel_waits(const struct skui_task *task)
             SKUI_WAIT_CANCEL) != 0;
 }
 
+/* What to do with a HELD wait word. */
+enum skui_unhold {
+    SKUI_UNHOLD_ONLY,    /* let go of it */
+    SKUI_UNHOLD_CANCEL,  /* and end a wait that still goes on, else as below */
+    SKUI_UNHOLD_PENDING, /* and leave a request for who resumes */
+};
+void skui_task_unhold(struct skui_task *task, enum skui_unhold how);
+
+
 /* The task itself: take a request that waits. */
 bool skui_task_take_pending_cancel(struct skui_task *task);
 static inline bool skui_task_take_cancel(struct skui_task *task)

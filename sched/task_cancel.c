@@ -50,14 +50,7 @@ static bool task_set_cancel(struct skui_task *task, uint64_t sequence)
     return true;
 }
 
-enum unhold {
-    UNHOLD_ONLY,
-    UNHOLD_CANCEL,  /* end a wait that still goes on, else as below */
-    UNHOLD_PENDING, /* leave the request for who resumes */
-};
-
-/* Let go of a HELD wait word. */
-static void task_unhold(struct skui_task *task, enum unhold how)
+void skui_task_unhold(struct skui_task *task, enum skui_unhold how)
 {
     uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
     uint64_t next;
@@ -68,10 +61,10 @@ static void task_unhold(struct skui_task *task, enum unhold how)
 
         next = word & ~(uint64_t)(SKUI_WAIT_HELD | SKUI_WAIT_DEFERRED);
         queue = (word & SKUI_WAIT_DEFERRED) != 0;
-        if (how == UNHOLD_CANCEL && phase != SKUI_WAIT_RUNNING) {
+        if (how == SKUI_UNHOLD_CANCEL && phase != SKUI_WAIT_RUNNING) {
             next = skui_word_with_reason(next, SKUA_ECANCELED);
             queue = phase == SKUI_WAIT_PARKED;
-        } else if (how != UNHOLD_ONLY) {
+        } else if (how != SKUI_UNHOLD_ONLY) {
             next |= SKUI_WAIT_CANCEL;
         }
         /* WW1 acq_rel: the task may go on, and drop what it awaited. */
@@ -133,18 +126,19 @@ static enum cancel_step task_cancel_step(struct skui_task *task,
     }
     if (task->request == SKUI_REQUEST_QUEUE) {
         /* Who takes the node out wakes: a granter that was first will. */
-        task_unhold(task, skui_waitq_take(task->wait_node) ? UNHOLD_CANCEL
-                                                           : UNHOLD_PENDING);
+        skui_task_unhold(task, skui_waitq_take(task->wait_node)
+                                   ? SKUI_UNHOLD_CANCEL
+                                   : SKUI_UNHOLD_PENDING);
         return CANCEL_TAKEN;
     }
     if (task->awaiting == NULL) {
-        task_unhold(task, UNHOLD_CANCEL);
+        skui_task_unhold(task, SKUI_UNHOLD_CANCEL);
         return CANCEL_TAKEN;
     }
     walk->next = skua_future_ref(task->awaiting);
     walk->sequence = word & SKUI_WAIT_SEQUENCE_MASK;
     walk->listed = task->request == SKUI_REQUEST_AWAIT;
-    task_unhold(task, UNHOLD_ONLY);
+    skui_task_unhold(task, SKUI_UNHOLD_ONLY);
     return CANCEL_PASS_ON;
 }
 

@@ -95,6 +95,13 @@ skui_arch_resume(void **out_from, void *to)
 void *skui_arch_prepare(void *limit, void *top, skui_arch_entry_fn *entry,
                         void *arg);
 
+/*
+ * Where a suspended context goes on: out[1] the address, out[0] the frame
+ * pointer there, which points to a pair like this one. False, and so for all
+ * contexts, when the switch does not say.
+ */
+bool skui_arch_saved_frame(const void *context, uintptr_t out[2]);
+
 SKUI_END_DECLS
 
 #endif

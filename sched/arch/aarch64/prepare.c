@@ -28,6 +28,12 @@ void *skui_arch_prepare(void *limit, void *top, skui_arch_entry_fn *entry,
     return frame;
 }
 
+bool skui_arch_saved_frame(const void *context, uintptr_t out[2])
+{
+    memcpy(out, context, 2 * sizeof(out[0])); /* x29, x30 */
+    return true;
+}
+
 #else
 typedef int skui_arch_prepare_unused;
 #endif

@@ -56,6 +56,13 @@ void *skui_arch_prepare(void *limit, void *top, skui_arch_entry_fn *entry,
     return &start->context;
 }
 
+bool skui_arch_saved_frame(const void *context, uintptr_t out[2])
+{
+    (void)context;
+    (void)out;
+    return false;
+}
+
 #else
 typedef int skui_arch_generic_unused;
 #endif

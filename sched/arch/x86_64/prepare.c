@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { FRAME_WORDS = 8 };
+enum { FRAME_WORDS = 8, RBP_WORD = 6 }; /* then the return address */
 
 void skui_arch_thunk(void);
 
@@ -28,6 +28,12 @@ void *skui_arch_prepare(void *limit, void *top, skui_arch_entry_fn *entry,
     frame[2] = (uint64_t)(uintptr_t)arg;             /* r13 */
     frame[7] = (uint64_t)(uintptr_t)skui_arch_thunk; /* return address */
     return frame;
+}
+
+bool skui_arch_saved_frame(const void *context, uintptr_t out[2])
+{
+    memcpy(out, (const uint64_t *)context + RBP_WORD, 2 * sizeof(out[0]));
+    return true;
 }
 
 #else
