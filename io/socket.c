@@ -25,6 +25,7 @@
 
 #include "skua/task.h"
 
+#include "../sched/debug.h"
 #include "../sched/memory.h"
 #include "../sched/tls.h"
 #include "../sched/wait.h"
@@ -55,6 +56,7 @@ int skui_socket_prepare(skua_socket **out_socket)
 
 void skui_socket_discard(skua_socket *socket)
 {
+    skui_origin_forget(socket);
     skui_descriptor_free(socket->descriptor);
     skui_release(socket);
 }
@@ -79,6 +81,7 @@ int skui_socket_attach(skua_socket *socket, int fd, bool is_tcp, unsigned flags)
     socket->generation = skui_descriptor_generation(socket->descriptor);
     socket->fd = fd;
     socket->short_means_drained = is_tcp;
+    (void)skui_debug_note(socket, skui_loop_self(), SKUI_ORIGIN_SOCKET);
     return 0;
 }
 
@@ -174,6 +177,7 @@ void skua_socket_unref(skua_socket *socket)
     /* SK1 acq_rel: all uses happen before the last reference frees it. */
     if (skui_fetch_sub_acq_rel(&socket->references, 1u) == 1) {
         (void)skua_sock_close(socket);
+        skui_origin_forget(socket);
         if (!socket_is_foreign(socket)) {
             skui_descriptor_free(socket->descriptor);
         }

@@ -17,6 +17,7 @@
 #include "log.h"
 #include "report.h"
 #include "task.h"
+#include "watchdog.h"
 
 enum { TEXT_BYTES = 2048, SLOW_BYTES = 160, WHAT_BYTES = 96 };
 
@@ -86,46 +87,97 @@ static void what_of_handle(char *what, const skua_handle *handle)
     }
 }
 
-static void what_runs(char *what, skua_future *future,
-                      const skua_handle *handle)
+static void what_runs(char *what, const struct skui_step *step)
 {
     char name[SKUI_NAME_BYTES];
 
-    if (handle != NULL) {
-        what_of_handle(what, handle);
-    } else if (future != NULL && skui_future_is_task(future)) {
-        (void)skui_task_copy_name(skui_task_of(future), name, sizeof(name));
-        (void)snprintf(what, WHAT_BYTES, "task %s", name);
+    if (step->handle != NULL) {
+        what_of_handle(what, step->handle);
+    } else if (skui_future_is_task(step->future)) {
+        (void)skui_task_copy_name(skui_task_of(step->future), name,
+                                  sizeof(name));
+        (void)snprintf(what, WHAT_BYTES, "%s %s",
+                       step->is_callback ? "a done callback of" : "task", name);
     } else {
-        (void)snprintf(what, WHAT_BYTES, "done callback");
+        (void)snprintf(what, WHAT_BYTES, "a done callback");
     }
 }
 
-void skui_slow_begin(skua_loop *loop)
+/* Report a step that the caller keeps alive. */
+static void slow_report(skua_loop *loop, const struct skui_step *step,
+                        int64_t took_ns, const char *format)
 {
-    loop->step_began_ns = skui_clock_now();
-}
-
-void skui_slow_end(skua_loop *loop, skua_future *future, skua_handle *handle)
-{
-    int64_t took_ns = skui_clock_now() - loop->step_began_ns;
     skua_exception_context context = {0};
     char message[SLOW_BYTES];
     char what[WHAT_BYTES];
 
-    if (took_ns < skua_loop_get_slow_callback_duration(loop)) {
-        return;
-    }
-    what_runs(what, future, handle);
-    (void)snprintf(
-        message, sizeof(message), "Executing %s took %lld.%06lld seconds", what,
-        (long long)(took_ns / SKUA_S), (long long)(took_ns % SKUA_S / SKUA_US));
+    what_runs(what, step);
+    (void)snprintf(message, sizeof(message), format, what,
+                   (double)took_ns / SKUA_S);
     context.message = message;
     context.loop = loop;
-    context.future = future;
-    context.handle = handle;
+    context.future = step->future;
+    context.handle = step->handle;
     context.duration_ns = took_ns;
     skui_report(&context);
+}
+
+void skui_slow_switch(skua_loop *loop, bool timed)
+{
+    loop->timed = timed;
+    if (timed) {
+        skui_watchdog_add(loop);
+    } else {
+        skui_watchdog_remove(loop);
+    }
+}
+
+void skui_slow_begin(skua_loop *loop, const struct skui_step *step)
+{
+    skui_spinlock_lock(&loop->step_lock);
+    loop->step = *step;
+    loop->step.began_ns = skui_clock_now();
+    skui_spinlock_unlock(&loop->step_lock);
+}
+
+void skui_slow_end(skua_loop *loop)
+{
+    struct skui_step ended;
+    int64_t took_ns;
+
+    skui_spinlock_lock(&loop->step_lock);
+    ended = loop->step;
+    loop->step.future = NULL;
+    loop->step.handle = NULL;
+    skui_spinlock_unlock(&loop->step_lock);
+    took_ns = skui_clock_now() - ended.began_ns;
+    if (took_ns >= skua_loop_get_slow_callback_duration(loop)) {
+        slow_report(loop, &ended, took_ns, "Executing %s took %.6f seconds");
+    }
+}
+
+void skui_slow_look(skua_loop *loop)
+{
+    int64_t limit_ns = skua_loop_get_slow_callback_duration(loop);
+    struct skui_step found = {0};
+    int64_t took_ns;
+
+    skui_spinlock_lock(&loop->step_lock);
+    took_ns = skui_clock_now() - loop->step.began_ns;
+    if (!loop->step.told && took_ns >= limit_ns &&
+        (loop->step.future != NULL || loop->step.handle != NULL)) {
+        loop->step.told = true;
+        found = loop->step;
+        found.future = skua_future_ref(loop->step.future);
+        found.handle = skua_handle_ref(loop->step.handle);
+    }
+    skui_spinlock_unlock(&loop->step_lock);
+    if (found.future != NULL || found.handle != NULL) {
+        slow_report(loop, &found, took_ns,
+                    "Executing %s goes on after %.6f seconds");
+        skua_future_unref(found.future);
+        skua_handle_unref(found.handle);
+    }
 }
 
 /* --- what is left --- */

@@ -34,9 +34,12 @@ static inline bool skui_debug_note(const void *object, const skua_loop *loop,
            skui_origin_note(object, kind);
 }
 
-/* The loop, around each step while it is `timed`. */
-void skui_slow_begin(skua_loop *loop);
-void skui_slow_end(skua_loop *loop, skua_future *future, skua_handle *handle);
+/* The loop, between two batches or when it stops to run: time its steps. */
+void skui_slow_switch(skua_loop *loop, bool timed);
+/* Around each step while it is `timed`: of a task, a done callback of a future,
+ * or a handle. */
+void skui_slow_begin(skua_loop *loop, const struct skui_step *step);
+void skui_slow_end(skua_loop *loop);
 
 /* Once per process: what the environment says. */
 void skui_debug_init(void);

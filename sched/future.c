@@ -272,11 +272,12 @@ void skui_waiter_run(skua_loop *loop, struct skui_waiter *waiter)
     skua_future *future = waiter->future;
 
     if (SKUI_UNLIKELY(loop->timed)) {
-        skui_slow_begin(loop);
+        skui_slow_begin(
+            loop, &(struct skui_step){.future = future, .is_callback = true});
     }
     fire_inline(waiter, future);
     if (SKUI_UNLIKELY(loop->timed)) {
-        skui_slow_end(loop, future, NULL);
+        skui_slow_end(loop);
     }
     skua_future_unref(future);
 }

@@ -172,7 +172,7 @@ void skui_handle_run(skua_loop *loop, skua_handle *handle)
     if (handle_claim(handle, HANDLE_RUNNING)) {
         skui_count(&loop->counters.callbacks_run, 1);
         if (SKUI_UNLIKELY(loop->timed)) {
-            skui_slow_begin(loop);
+            skui_slow_begin(loop, &(struct skui_step){.handle = handle});
         }
         loop->current_handle = handle;
         saved = skui_frame_enter();
@@ -180,7 +180,7 @@ void skui_handle_run(skua_loop *loop, skua_handle *handle)
         skui_report_raised(&saved, "exception in callback", NULL, handle);
         loop->current_handle = NULL;
         if (SKUI_UNLIKELY(loop->timed)) {
-            skui_slow_end(loop, NULL, handle);
+            skui_slow_end(loop);
         }
         /* HN1 release: who waits in cancel sees what the callback did. */
         skui_store_release(&handle->state, (uint32_t)HANDLE_RAN);

@@ -70,6 +70,7 @@ static skua_loop *loop_allocate(uint32_t *out_id)
 
 void skui_loop_recycle(skua_loop *loop)
 {
+    skui_origin_forget(loop);
     skui_spinlock_lock(&free_lock);
     loop->next_free = free_loops;
     free_loops = loop;
@@ -101,6 +102,7 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     loop->polled = false;
     loop->now_ticks = 0;
     memset(&loop->idle, 0, sizeof(loop->idle));
+    memset(&loop->step, 0, sizeof(loop->step));
     memset(&loop->counters, 0, sizeof(loop->counters));
     loop->idle.spin_ns = SPIN_NS;
     loop->idle.gap_ns = 4L * SPIN_NS; /* no spinning before it has paid */
@@ -427,13 +429,13 @@ loop_run_task(skua_loop *loop, struct skui_task *task)
     }
     do {
         if (SKUI_UNLIKELY(loop->timed)) {
-            skui_slow_begin(loop);
+            skui_slow_begin(loop, &(struct skui_step){.future = &task->future});
         }
         loop->current = task;
         skui_coroutine_resume(&loop->scheduler, &task->coroutine);
         loop->current = NULL;
         if (SKUI_UNLIKELY(loop->timed)) {
-            skui_slow_end(loop, &task->future, NULL);
+            skui_slow_end(loop);
         }
     } while (skui_task_after_step(loop, task));
 }
@@ -495,7 +497,9 @@ loop_run_batch(skua_loop *loop)
     struct skui_runnable *runnable;
 
     loop->in_batch = true;
-    loop->timed = skui_load_relaxed(&loop->debug); /* relaxed: a setting */
+    if (SKUI_UNLIKELY(loop->timed != skui_debug_is_on(loop))) {
+        skui_slow_switch(loop, !loop->timed);
+    }
     while ((runnable = loop_next(loop, end)) != NULL) {
         if (loop->idle.searching) {
             skui_idle_found(loop);
@@ -596,6 +600,9 @@ static void loop_hand_over(skua_loop *loop)
 
 void skui_loop_leave(skua_loop *loop)
 {
+    if (SKUI_UNLIKELY(loop->timed)) {
+        skui_slow_switch(loop, false);
+    }
     loop_hand_over(loop);
     skui_executor_add_loops(-1);
     skui_loop_set_self(NULL);

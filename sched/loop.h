@@ -77,6 +77,15 @@ struct skui_idle {
     struct skui_task *woken; /* it was woken while watched: it runs next */
 };
 
+/* The step that runs, while the loop is timed. */
+struct skui_step {
+    int64_t began_ns;
+    skua_future *future; /* one of these two, which outlive the step; else */
+    skua_handle *handle; /* both are NULL: no step */
+    bool is_callback;    /* it is a done callback of `future` */
+    bool told;           /* that it goes on */
+};
+
 struct skua_loop {
     /* Any thread. */
     struct skui_inbox inbox;
@@ -102,7 +111,6 @@ struct skua_loop {
     bool timed;    /* in debug mode: for the batch that runs */
     uint8_t turn;  /* polls since it took of a backlog in the inject queue */
     uint32_t runs_since_poll;
-    int64_t step_began_ns;   /* while timed: the step that runs */
     uint64_t poll_due_ticks; /* siblings: when to poll at the latest */
     bool polled;             /* in this iteration */
     uint64_t now_ticks;      /* at the end of the last slice; with siblings */
@@ -112,6 +120,9 @@ struct skua_loop {
     struct skui_counters counters;
     skua_handle *cancelling; /* it waits for this; guarded as handle.c says */
     skua_loop *next_free;    /* in the list of free loops */
+    struct skui_spinlock step_lock;
+    struct skui_step step;   /* guarded by step_lock */
+    skua_loop *watched_next; /* guarded by watchdog.c's mutex */
 
     /* Constant while the loop lives: one line, which all may keep. */
     SKUI_CACHE_ALIGNED const struct skui_poller_ops *poller_ops;

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "debug.h"
 #include "executor/slot.h"
 #include "future.h"
 #include "loop.h"
@@ -27,6 +28,7 @@ int skua_loop_new(const skua_loop_options *options, skua_loop **out_loop)
     if (options != NULL && options->debug) {
         skui_store_relaxed(&loop->debug, true); /* relaxed: a setting */
     }
+    (void)skui_debug_note(loop, loop, SKUI_ORIGIN_LOOP);
     *out_loop = loop;
     return 0;
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "cores.h"
+#include "debug.h"
 #include "future.h"
 #include "report.h"
 #include "task.h"
@@ -79,6 +80,7 @@ static void runner_configure_loop(skua_loop *loop,
     if (options->debug) {
         skui_store_relaxed(&loop->debug, true); /* relaxed: a setting */
     }
+    (void)skui_debug_note(loop, loop, SKUI_ORIGIN_LOOP);
 }
 
 int skua_runner_new(const skua_runner_options *options,

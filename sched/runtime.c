@@ -14,6 +14,7 @@
 #include "overflow.h"
 #include "stack.h"
 #include "task.h"
+#include "watchdog.h"
 
 static pthread_once_t runtime_once = PTHREAD_ONCE_INIT;
 
@@ -45,6 +46,7 @@ static void runtime_after_fork(void)
     skui_handles_after_fork();
     skui_log_after_fork();
     skui_origins_after_fork();
+    skui_watchdog_after_fork();
 }
 
 static void runtime_set_up(void)

@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "../cores.h"
+#include "../debug.h"
 #include "../future.h"
 #include "../tls.h"
 
@@ -34,6 +35,7 @@ void skui_executor_init(skua_executor *executor,
     executor->ops = ops;
     executor->fork_generation = skui_fork_generation();
     skui_store_relaxed(&executor->refs, 1u); /* relaxed: not shared yet */
+    (void)skui_debug_note(executor, skui_loop_self(), SKUI_ORIGIN_EXECUTOR);
 }
 
 static int executor_check(const skua_executor *executor)
@@ -62,6 +64,7 @@ void skua_executor_unref(skua_executor *executor)
     /* EX1 acq_rel: the last one sees what the others did. */
     if (skui_fetch_sub_acq_rel(&executor->refs, 1u) == 1 &&
         executor_check(executor) == 0) {
+        skui_origin_forget(executor);
         executor->ops->release(executor);
     }
 }
