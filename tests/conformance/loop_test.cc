@@ -409,6 +409,103 @@ TEST_P(ConformanceMany, N010_NestedRunsAreRefused)
               }));
 }
 
+/* --- aborting --- */
+
+TEST_F(Conformance, E08_AnAbortSurfacesFromRunForever)
+{
+    Log log;
+
+    soon(loop_, [&] {
+        log.add(1);
+        EXPECT_EQ(0, skua_loop_abort(loop_, -ENOSYS));
+        soon(loop_, [&] { log.add(3); });
+    });
+    soon(loop_, [&] { log.add(2); });
+    EXPECT_EQ(-ENOSYS, skua_loop_run_forever(loop_));
+    EXPECT_EQ((Order{1, 2}), log.get()) << "the batch is run to its end";
+    soon(loop_, [&] { skua_loop_stop(loop_); });
+    EXPECT_EQ(0, skua_loop_run_forever(loop_)) << "it is told once";
+    EXPECT_EQ((Order{1, 2, 3}), log.get());
+}
+
+TEST_F(Conformance, E08_AnAbortSurfacesFromRunUntilComplete)
+{
+    Future gate = make_future(loop_);
+    void *value = as_pointer(-1);
+
+    soon(loop_, [&] { EXPECT_EQ(0, skua_loop_abort(loop_, -ENOSYS)); });
+    EXPECT_EQ(-ENOSYS, skua_loop_run_until_complete(
+                           loop_, skua_awaitable_future(gate.get()), &value));
+    EXPECT_EQ(-1, as_int(value));
+    EXPECT_FALSE(skua_future_done(gate.get()));
+    EXPECT_EQ(-ENOSYS, run(loop_, [&] {
+        EXPECT_EQ(0, skua_loop_abort(loop_, -ENOSYS));
+        return -EIO;
+    }));
+    EXPECT_EQ(0u, reports_.size()) << "the task's own failure is no news";
+    EXPECT_EQ(7, run(loop_, [] { return 7; }));
+}
+
+TEST_F(Conformance, E08_AnAbortSurfacesFromRunOnce)
+{
+    soon(loop_, [&] { EXPECT_EQ(0, skua_loop_abort(loop_, -ENOSYS)); });
+    EXPECT_EQ(-ENOSYS, skua_loop_run_once(loop_, 0));
+    EXPECT_EQ(0, skua_loop_run_once(loop_, 0));
+}
+
+TEST_F(Conformance, E08_AnAbortWakesASleepingLoop)
+{
+    std::thread aborter([&] {
+        while (!skua_loop_is_running(loop_)) {
+            std::this_thread::yield();
+        }
+        EXPECT_EQ(0, skua_loop_abort(loop_, -ENOSYS));
+    });
+
+    EXPECT_EQ(-ENOSYS, skua_loop_run_forever(loop_));
+    aborter.join();
+}
+
+TEST_F(Conformance, E08_MisuseOfAbort)
+{
+    EXPECT_EQ(-EINVAL, skua_loop_abort(nullptr, -EIO));
+    EXPECT_EQ(-EINVAL, skua_loop_abort(loop_, 0));
+    EXPECT_EQ(-EINVAL, skua_loop_abort(loop_, 5));
+    EXPECT_EQ(0, skua_loop_run_once(loop_, 0));
+    ASSERT_EQ(0, skua_loop_close(loop_));
+    EXPECT_EQ(SKUA_ECLOSED, skua_loop_abort(loop_, -EIO));
+}
+
+/* --- the thread's loop --- */
+
+TEST_F(Conformance, L02_TheRunningLoopElseTheOneThatWasSet)
+{
+    Loop other;
+
+    EXPECT_EQ(nullptr, skua_get_event_loop());
+    EXPECT_EQ(0, skua_set_event_loop(other));
+    EXPECT_EQ(other, skua_get_event_loop());
+    EXPECT_EQ(nullptr, skua_get_running_loop());
+    EXPECT_EQ(0, run(loop_, [&] {
+                  EXPECT_EQ(loop_, skua_get_event_loop());
+                  return 0;
+              }));
+    EXPECT_EQ(other, skua_get_event_loop());
+    std::thread([] { EXPECT_EQ(nullptr, skua_get_event_loop()); }).join();
+    EXPECT_EQ(0, skua_set_event_loop(nullptr));
+    EXPECT_EQ(nullptr, skua_get_event_loop());
+}
+
+TEST_F(Conformance, L03_AClosedLoopIsNobodys)
+{
+    EXPECT_EQ(0, skua_set_event_loop(loop_));
+    EXPECT_EQ(loop_, skua_get_event_loop());
+    ASSERT_EQ(0, skua_loop_close(loop_));
+    EXPECT_EQ(nullptr, skua_get_event_loop());
+    EXPECT_EQ(SKUA_ECLOSED, skua_set_event_loop(loop_));
+    EXPECT_EQ(0, skua_set_event_loop(nullptr));
+}
+
 /* --- closing --- */
 
 TEST_F(Conformance, N011_CloseWhileRunningIsRefusedAndTwiceIsFine)

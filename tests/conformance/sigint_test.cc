@@ -213,6 +213,22 @@ TEST_P(ConformanceSigint, N153_ARunAfterAnInterruptStartsAfresh)
     EXPECT_EQ(0, status);
 }
 
+TEST_P(ConformanceSigint, N153_OnlyTheMainThreadsRunnerListens)
+{
+    const int status = wait_for_child(start_child([&] {
+        std::thread([&] {
+            (void)run([] {
+                (void)kill(getpid(), SIGINT);
+                return skua_sleep(SKUA_FOREVER);
+            });
+        }).join();
+        return 0;
+    }));
+
+    EXPECT_TRUE(WIFSIGNALED(status));
+    EXPECT_EQ(SIGINT, WTERMSIG(status));
+}
+
 INSTANTIATE_TEST_SUITE_P(Loops, ConformanceSigint, testing::Values(1, 2, 4));
 
 } // namespace
