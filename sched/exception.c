@@ -23,6 +23,10 @@ struct skua_exception {
     char message[];
 };
 
+/* Outside tasks nobody gets the status of a raise for which memory was too
+ * short: this is reported instead. The reference here is never dropped. */
+static skua_exception memory_short = {.refs = 1, .status = -ENOMEM};
+
 const char *skua_strerror(int status)
 {
     switch (status) {
@@ -249,6 +253,8 @@ int skua_raise(int status, const char *format, ...)
     if (exception != NULL) {
         exception->cause = frame->exception; /* the frame's reference moves */
         frame->exception = exception;
+    } else if (skui_task_self() == NULL) {
+        skui_frame_set_exception(frame, skua_exception_ref(&memory_short));
     }
     return status;
 }
