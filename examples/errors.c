@@ -124,11 +124,12 @@ static int show_handler(void)
     }
     if (status == 0) {
         skua_task_detach(task); /* nobody will look at its outcome */
-        status = skua_sleep(10 * SKUA_MS);
+    }
+    while (status == 0 && heard.errors < 2) {
+        status = skua_yield();
     }
     (void)skua_loop_set_exception_handler(loop, NULL, NULL);
-    return status == 0 && (heard.errors != 2 || heard.unread != 1) ? -EINVAL
-                                                                   : status;
+    return status == 0 && heard.unread != 1 ? -EINVAL : status;
 }
 
 static int main_task(void *arg)

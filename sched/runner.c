@@ -22,7 +22,6 @@ enum {
     MAXIMUM_LOOPS = 1024,
     CANCEL_ROUNDS = 64, /* of tasks that create tasks while being cancelled */
     CANCEL_BATCH = 256,
-    CLOSE_ATTEMPTS = 3,     /* of a close that is aborted */
     EXECUTOR_SECONDS = 300, /* as in asyncio */
 };
 
@@ -242,6 +241,20 @@ static int runner_start_threads(skua_runner *runner)
 
 /* --- running --- */
 
+/* Until the main task is done or the run is aborted; closing goes on then. */
+static int runner_run_until_done(skua_runner *runner)
+{
+    skua_loop *loop = runner->loops[0];
+    int status;
+    int aborted;
+
+    do {
+        status = skui_loop_run_until(loop, runner->main_task);
+        aborted = skui_loop_take_abort(loop, 0);
+    } while (runner->closing && status == SKUA_ESTOPPED);
+    return runner->closing || aborted == 0 ? status : aborted;
+}
+
 /* On loop 0, which runs: the main task's outcome, or why there is none. */
 static int runner_run_main(skua_runner *runner, skua_task_fn *fn, void *arg)
 {
@@ -255,8 +268,7 @@ static int runner_run_main(skua_runner *runner, skua_task_fn *fn, void *arg)
     }
     status = skua_create_task_with(&options, fn, arg, &runner->main_task);
     if (status == 0) {
-        status = skui_loop_run_until(runner->loops[0], runner->main_task);
-        status = skui_loop_take_abort(runner->loops[0], status);
+        status = runner_run_until_done(runner);
     }
     skui_sigint_restore(runner);
     return status;
@@ -435,21 +447,6 @@ static bool runner_has_tasks(skua_runner *runner)
     return false;
 }
 
-/* Shut down while the loops run. An abort ends one attempt only. */
-static void runner_wind_up_running(skua_runner *runner)
-{
-    int status = -1;
-
-    (void)skui_loop_take_abort(runner->loops[0], 0);
-    for (int i = 0; i < CLOSE_ATTEMPTS && status < 0; i++) {
-        if (!runner_has_tasks(runner) &&
-            !skui_executor_slot_is_used(&runner->executor_slot)) {
-            return;
-        }
-        status = skua_runner_run(runner, runner_wind_up, runner, NULL);
-    }
-}
-
 int skua_runner_close(skua_runner *runner)
 {
     if (runner == NULL) {
@@ -461,7 +458,11 @@ int skua_runner_close(skua_runner *runner)
     if (skui_load_relaxed(&runner->running)) { /* relaxed: own thread */
         return SKUA_ERUNNING;
     }
-    runner_wind_up_running(runner);
+    runner->closing = true;
+    if (runner_has_tasks(runner) ||
+        skui_executor_slot_is_used(&runner->executor_slot)) {
+        (void)skua_runner_run(runner, runner_wind_up, runner, NULL);
+    }
     runner_stop_threads(runner);
     runner_end_executor(runner); /* if that could not run */
     skui_executor_slot_close(&runner->executor_slot, false);

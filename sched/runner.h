@@ -39,6 +39,7 @@ struct skua_runner {
     sem_t entered;             /* posted by each new thread, once */
     _Atomic(int) enter_status; /* relaxed: ordered by `entered` */
     unsigned started;
+    bool closing;         /* aborts come too late */
     skua_task *main_task; /* while running */
     skua_handle *sigint_handle;
 };
