@@ -421,6 +421,34 @@ TEST_F(Debug, N022_TheEnvironmentDecides)
     EXPECT_NE(0, expect_debug("1", false)) << "it is looked at";
 }
 
+TEST_F(Debug, N155_AChildOfAProgramInDebugModeHasItsOwn)
+{
+    if (kRaceDetector) {
+        GTEST_SKIP() << "ThreadSanitizer has no threads after such a fork";
+    }
+    slow_.install(loop_);
+    Future kept = make_future(loop_); /* the parent's, with its origin */
+    EXPECT_EQ(0, run(loop_, [] { return skua_yield(); }));
+    const int status = wait_for_child(start_child([] {
+        Loop loop;
+        Slow slow;
+        Lambdas lambdas;
+
+        CHILD_REQUIRE(skua_dump_leaks() == 0);
+        slow.install(loop);
+        CHILD_REQUIRE(skua_loop_set_slow_callback_duration(loop, SKUA_MS) == 0);
+        CHILD_REQUIRE(lambdas.run(loop, [&] {
+            while (slow.get(" goes on after ").empty()) {
+                std::this_thread::yield();
+            }
+            return 6;
+        }) == 6);
+        return 0;
+    }));
+
+    EXPECT_EQ(0, status);
+}
+
 /* --- wrong threads --- */
 
 TEST_P(ConformanceMany, N023_WhatNeedsATaskIsRefusedElsewhere)

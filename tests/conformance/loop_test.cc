@@ -669,6 +669,115 @@ TEST_P(ConformanceMany, N023_ForeignThreadsAreRejected)
         }));
 }
 
+/* --- the exact order, as a task of the only loop finds it --- */
+
+TEST_P(ConformanceOne, N001_CallbacksRunOnceInOrder)
+{
+    Log log;
+    Order expected;
+
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+
+                  for (int i = 0; i < 200; i++) {
+                      soon(loop, [&log, i] { log.add(i); });
+                      expected.push_back(i);
+                  }
+                  EXPECT_EQ(0u, log.size());
+                  EXPECT_EQ(0, skua_yield());
+                  EXPECT_EQ(expected, log.get());
+                  return skua_yield();
+              }));
+    EXPECT_EQ(expected, log.get());
+}
+
+TEST_P(ConformanceOne, N002_OffspringRunsInTheNextIteration)
+{
+    Log log;
+
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+
+                  soon(loop, [&, loop] {
+                      log.add(1);
+                      soon(loop, [&] { log.add(3); });
+                  });
+                  soon(loop, [&] { log.add(2); });
+                  EXPECT_EQ(0, skua_yield());
+                  EXPECT_EQ((Order{1, 2}), log.get());
+                  EXPECT_EQ(0, skua_yield());
+                  EXPECT_EQ((Order{1, 2, 3}), log.get());
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceOne, N003_QueuedThenDescriptorsThenTimers)
+{
+    Log log;
+    Pipe pipe;
+
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+                  Latch latch(3);
+                  const auto note = [&](int value) {
+                      log.add(value);
+                      latch.down();
+                  };
+
+                  pipe.put();
+                  reader(loop, pipe.reader(), [&, note] {
+                      pipe.take();
+                      note(2);
+                  });
+                  at(loop, skua_monotonic() - 1, [note] { note(3); });
+                  soon(loop, [note] { note(1); });
+                  EXPECT_EQ(0, latch.wait());
+                  EXPECT_EQ(1, skua_loop_remove_reader(loop, pipe.reader()));
+                  return 0;
+              }));
+    EXPECT_EQ((Order{1, 2, 3}), log.get());
+}
+
+TEST_P(ConformanceOne, N005_HandleCancelledInTheSameBatchDoesNotRun)
+{
+    Log log;
+
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+                  Handle second;
+
+                  soon(loop, [&] {
+                      log.add(1);
+                      EXPECT_EQ(1, skua_handle_cancel(second.get()));
+                  });
+                  second = soon(loop, [&] { log.add(2); });
+                  soon(loop, [&] { log.add(3); });
+                  EXPECT_EQ(0, skua_yield());
+                  return skua_yield();
+              }));
+    EXPECT_EQ((Order{1, 3}), log.get());
+}
+
+TEST_P(ConformanceOne, N020_TheRestOfTheBatchRuns)
+{
+    Log log;
+
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+
+                  soon(loop, [&] { log.add(1); });
+                  soon(loop, [] { (void)skua_raise(-EIO, "boom"); });
+                  soon(loop, [&] { log.add(2); });
+                  EXPECT_EQ(0, skua_yield());
+                  EXPECT_EQ((Order{1, 2}), log.get());
+                  return 0;
+              }));
+    ASSERT_EQ(1u, reports_.size());
+    EXPECT_EQ("boom", reports_.get()[0].detail);
+    EXPECT_TRUE(reports_.get()[0].has_handle);
+}
+
+CONFORMANCE_INSTANTIATE_ONE();
 CONFORMANCE_INSTANTIATE_MANY();
 
 } // namespace

@@ -192,6 +192,68 @@ TEST_F(Conformance, N014_SecondsAreClamped)
     EXPECT_NE(SKUA_NOT_A_TIME, skua_seconds(-1e300));
 }
 
+/* --- with the only loop, in a task --- */
+
+TEST_P(ConformanceOne, N015_NegativeDelaysRunAtOnceInOrderOfDueTime)
+{
+    Log log;
+
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+                  Latch latch(3);
+
+                  for (const int seconds : {-1, -3, -2}) {
+                      later(loop, seconds * SKUA_S, [&, seconds] {
+                          log.add(seconds);
+                          latch.down();
+                      });
+                  }
+                  return latch.wait();
+              }));
+    EXPECT_EQ((Order{-3, -2, -1}), log.get());
+}
+
+TEST_P(ConformanceOne, N016_EqualDueTimesFireInTheOrderCreated)
+{
+    constexpr int kTimers = 50;
+    Log log;
+    Order expected;
+
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+                  const int64_t due_ns = skua_monotonic() + SKUA_MS;
+                  Latch latch(kTimers);
+
+                  for (int i = 0; i < kTimers; i++) {
+                      expected.push_back(i);
+                      at(loop, due_ns, [&, i] {
+                          log.add(i);
+                          latch.down();
+                      });
+                  }
+                  return latch.wait();
+              }));
+    EXPECT_EQ(expected, log.get());
+}
+
+TEST_P(ConformanceOne, N019_FiveSleepsNeedAtMostTwentyIterations)
+{
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+                  skua_loop_stats before = {};
+                  skua_loop_stats after = {};
+
+                  EXPECT_EQ(0, skua_loop_get_stats(loop, &before));
+                  for (const double seconds : {1e-2, 1e-4, 1e-6, 1e-8, 1e-10}) {
+                      EXPECT_EQ(0, skua_sleep(skua_seconds(seconds)));
+                  }
+                  EXPECT_EQ(0, skua_loop_get_stats(loop, &after));
+                  EXPECT_GE(20u, after.iterations - before.iterations);
+                  return 0;
+              }));
+}
+
+CONFORMANCE_INSTANTIATE_ONE();
 CONFORMANCE_INSTANTIATE_MANY();
 
 } // namespace
