@@ -25,7 +25,11 @@ struct skua_exception {
 
 /* Outside tasks nobody gets the status of a raise for which memory was too
  * short: this is reported instead. The reference here is never dropped. */
-static skua_exception memory_short = {.refs = 1, .status = -ENOMEM};
+static skua_exception memory_short = {
+    .refs = 1,
+    .status = -ENOMEM,
+    .message = "what was raised is lost",
+};
 
 const char *skua_strerror(int status)
 {

@@ -9,14 +9,22 @@
 
 #include <errno.h>
 
+/* A new reference, or NULL while there is none; under lock. */
+static int slot_ref(const struct skui_executor_slot *slot,
+                    skua_executor **out_executor)
+{
+    /* Closed, it may be waited for still. */
+    *out_executor = slot->closed ? NULL : skua_executor_ref(slot->executor);
+    return slot->closed ? SKUA_ECLOSED : 0;
+}
+
 static int slot_take(struct skui_executor_slot *slot,
                      skua_executor **out_executor)
 {
     int status;
 
     skui_spinlock_lock(&slot->lock);
-    *out_executor = skua_executor_ref(slot->executor);
-    status = slot->closed ? SKUA_ECLOSED : 0;
+    status = slot_ref(slot, out_executor);
     skui_spinlock_unlock(&slot->lock);
     return status;
 }
@@ -39,8 +47,7 @@ int skui_executor_slot_get(struct skui_executor_slot *slot,
         slot->executor = made;
         made = NULL;
     }
-    *out_executor = skua_executor_ref(slot->executor);
-    status = slot->closed ? SKUA_ECLOSED : 0;
+    status = slot_ref(slot, out_executor);
     skui_spinlock_unlock(&slot->lock);
     skua_executor_unref(made); /* another thread was first */
     return status;
