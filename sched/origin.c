@@ -21,7 +21,7 @@
 enum {
     SHARDS = 64,
     FIRST_LISTS = 64, /* of a shard; a power of two, as it stays */
-    SKIPPED = 1,      /* this file's own frame */
+    SKIPPED = 2,      /* this file's own frames */
 };
 
 struct entry {
@@ -140,7 +140,8 @@ static SKUI_NOINLINE void origin_capture(struct skui_origin *origin)
     memcpy(origin->frames, frames + SKIPPED, origin->count * sizeof(frames[0]));
 }
 
-bool skui_origin_note(const void *object, enum skui_origin_kind kind)
+SKUI_NOINLINE bool skui_origin_note(const void *object,
+                                    enum skui_origin_kind kind)
 {
     struct shard *shard = shard_of(object);
     struct entry *entry = skui_allocate(sizeof(*entry));
