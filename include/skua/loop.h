@@ -18,8 +18,7 @@ SKUA_BEGIN_DECLS
 /** How to make a loop. All-zero is the default. */
 typedef struct skua_loop_options {
     size_t stack_bytes; /* of each task; 0: 64 KiB */
-    bool debug;         /* as skua_loop_set_debug(); false: as skua_get_debug()
-                         */
+    bool debug; /* as skua_loop_set_debug(); false: as skua_get_debug() */
 } skua_loop_options;
 
 /** What a loop has done so far; monotonic counters, read at any time. */
@@ -374,7 +373,8 @@ skua_loop_default_exception_handler(skua_loop *loop,
 
 /**
  * Debug mode: what is made from now on remembers where it was made, which
- * reports then tell; and slow callbacks are reported.
+ * reports then tell; and slow callbacks are reported. The first time loads the
+ * unwinder on the caller's stack, which is better not that of a small task.
  * @return 0
  * Thread: any.  Suspends: never.  asyncio: set_debug().
  */
