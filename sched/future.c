@@ -7,8 +7,8 @@
  *             waiter fires at most once.
  * Ordering    FU1 outcome (state), FU2 list (state), FU3 life of a waiter,
  *             FU4 hand-off between completer and scrubber.
- * Progress    complete, register: lock-free, never wait for a leaver. leave:
- *             O(1) amortised. remove_done_callback waits for another scrubber.
+ * Progress    complete, register: lock-free, never wait for a leaver. For
+ *             leaving see future_scrub.c.
  * Rejected    A lock bit around the list: completion would wait for whoever
  *             leaves. Nodes on the waiter's stack: a node that left early may
  *             outlive its wait. A separate claim byte: SETTING in the same
@@ -23,14 +23,6 @@
  *             the second of the two frees.
  *   THREAD    fired: TAKEN, then the thread frees. Left first: the finder.
  *   CALLBACK, INLINE  fired: who runs it. Removed: the scrubber.
- *
- * Scrubbing. A leaver marks its node and goes. Once enough have gone, one of
- * them sets SCRUB while it takes the whole list, frees what left, and puts the
- * rest back under the same order. If the future is completed meanwhile, the
- * completer meets SCRUB in the word it replaced: the younger part of the list
- * is in its hands, the older in the scrubber's. Both offer their part in
- * `handoff`; the second to come fires both, older first (FU4). So nobody waits
- * and registration order holds.
  */
 #include "future.h"
 
@@ -38,42 +30,16 @@
 
 #include "debug.h"
 #include "futex.h"
+#include "future_list.h"
 #include "loop.h"
 #include "report.h"
 #include "task.h"
-
-enum { SCRUB_MINIMUM = 8, SCRUB_MAXIMUM = 32767 };
 
 _Static_assert(sizeof(struct skua_future) <= SKUI_CACHE_LINE,
                "a future is one cache line");
 
 /* An empty part in `handoff`, distinct from nothing offered. */
 static struct skui_runnable handoff_empty;
-
-static struct skui_runnable *state_list(uintptr_t state)
-{
-    return (struct skui_runnable *)(state & ~(uintptr_t)SKUI_FUTURE_FLAGS);
-}
-
-static struct skui_runnable *node_next(struct skui_runnable *node)
-{
-    /* relaxed: the list was acquired as a whole (FU2) */
-    return skui_load_relaxed(&node->next);
-}
-
-static void node_set_next(struct skui_runnable *node,
-                          struct skui_runnable *next)
-{
-    skui_store_relaxed(&node->next, next); /* relaxed: published by FU2 */
-}
-
-/* NULL: the node is a task. */
-static struct skui_waiter *node_waiter(struct skui_runnable *node)
-{
-    return node->kind == SKUI_RUNNABLE_TASK
-               ? NULL
-               : SKUI_CONTAINER_OF(node, struct skui_waiter, runnable);
-}
 
 void skui_waiter_free(struct skui_waiter *waiter)
 {
@@ -98,7 +64,7 @@ void skui_future_init(skua_future *future, enum skui_future_kind kind,
     skui_store_relaxed(&future->handoff, NULL); /* relaxed: as above */
     skui_store_relaxed(&future->dead, 0u);      /* relaxed: as above */
     /* relaxed: as above */
-    skui_store_relaxed(&future->scrub_at, (uint16_t)SCRUB_MINIMUM);
+    skui_store_relaxed(&future->scrub_at, (uint16_t)SKUI_SCRUB_MINIMUM);
     future->status = 0;
     future->value = NULL;
     future->exception = NULL;
@@ -159,9 +125,9 @@ void skui_future_fini(skua_future *future)
     }
     /* What left, or callbacks, which hold no reference; no task waits for a
      * future without one. */
-    for (node = state_list(state); node != NULL;) {
-        struct skui_runnable *next = node_next(node);
-        struct skui_waiter *waiter = node_waiter(node);
+    for (node = skui_state_list(state); node != NULL;) {
+        struct skui_runnable *next = skui_node_next(node);
+        struct skui_waiter *waiter = skui_node_waiter(node);
 
         if (waiter != NULL) {
             skui_waiter_free(waiter);
@@ -288,15 +254,15 @@ static void fire_list(struct skui_runnable *newest, skua_future *future)
     struct skui_runnable *oldest = NULL;
 
     while (newest != NULL) {
-        struct skui_runnable *next = node_next(newest);
+        struct skui_runnable *next = skui_node_next(newest);
 
-        node_set_next(newest, oldest);
+        skui_node_set_next(newest, oldest);
         oldest = newest;
         newest = next;
     }
     while (oldest != NULL) {
-        struct skui_runnable *next = node_next(oldest);
-        struct skui_waiter *waiter = node_waiter(oldest);
+        struct skui_runnable *next = skui_node_next(oldest);
+        struct skui_waiter *waiter = skui_node_waiter(oldest);
 
         if (waiter != NULL) {
             fire_waiter(waiter, future);
@@ -313,8 +279,8 @@ static void fire_list(struct skui_runnable *newest, skua_future *future)
  * Completer and scrubber each bring their part of the list; the second fires
  * both. `mine_is_older` tells which part the caller has.
  */
-static void future_hand_off(skua_future *future, struct skui_runnable *mine,
-                            bool mine_is_older)
+void skui_future_hand_off(skua_future *future, struct skui_runnable *mine,
+                          bool mine_is_older)
 {
     struct skui_runnable *offer = mine == NULL ? &handoff_empty : mine;
     struct skui_runnable *other = NULL;
@@ -364,9 +330,9 @@ static bool future_claim_to_cancel(skua_future *future)
 static void future_fire(skua_future *future, uintptr_t before)
 {
     if (SKUI_UNLIKELY((before & SKUI_FUTURE_SCRUB) != 0)) {
-        future_hand_off(future, state_list(before), false);
-    } else if (state_list(before) != NULL) {
-        fire_list(state_list(before), future);
+        skui_future_hand_off(future, skui_state_list(before), false);
+    } else if (skui_state_list(before) != NULL) {
+        fire_list(skui_state_list(before), future);
     }
 }
 
@@ -477,7 +443,7 @@ static bool future_push(skua_future *future, struct skui_runnable *node)
         if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE) {
             return false;
         }
-        node_set_next(node, state_list(state));
+        skui_node_set_next(node, skui_state_list(state));
         /* FU2 acq_rel: the node is visible to who takes the list; what this
          * list already holds stays so. */
         if (skui_cas_acq_rel(&future->state, &state,
@@ -497,190 +463,6 @@ bool skui_future_register(skua_future *future, struct skui_waiter *waiter)
 bool skui_future_register_task(skua_future *future, struct skui_task *task)
 {
     return future_push(future, &task->runnable);
-}
-
-/* Take the list out under SCRUB. False when done or another one scrubs. */
-static bool scrub_begin(skua_future *future, struct skui_runnable **out_list)
-{
-    uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
-
-    do {
-        if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE ||
-            (state & SKUI_FUTURE_SCRUB) != 0) {
-            return false;
-        }
-        /* FU2 acq_rel: takes the nodes. */
-    } while (
-        !skui_cas_acq_rel(&future->state, &state,
-                          (state & SKUI_FUTURE_FLAGS) | SKUI_FUTURE_SCRUB));
-    *out_list = state_list(state);
-    return true;
-}
-
-/* Append `older` behind the oldest of `newer`. */
-static struct skui_runnable *list_join(struct skui_runnable *newer,
-                                       struct skui_runnable *older)
-{
-    struct skui_runnable *last = newer;
-
-    if (newer == NULL) {
-        return older;
-    }
-    while (node_next(last) != NULL) {
-        last = node_next(last);
-    }
-    node_set_next(last, older);
-    return newer;
-}
-
-/* Put what is left back; fire it when the future was completed meanwhile. */
-static void scrub_end(skua_future *future, struct skui_runnable *rest)
-{
-    uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
-
-    for (;;) {
-        if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE) {
-            future_hand_off(future, rest, true);
-            return;
-        }
-        if (state_list(state) != NULL) {
-            /* FU2 acq_rel: takes what was registered meanwhile. */
-            if (skui_cas_acq_rel(&future->state, &state,
-                                 state & SKUI_FUTURE_FLAGS)) {
-                rest = list_join(state_list(state), rest);
-                state &= SKUI_FUTURE_FLAGS;
-            }
-            continue;
-        }
-        /* FU2 acq_rel: gives the list back. */
-        if (skui_cas_acq_rel(&future->state, &state,
-                             (uintptr_t)rest |
-                                 (state & SKUI_FUTURE_FLAGS &
-                                  ~(uintptr_t)SKUI_FUTURE_SCRUB))) {
-            return;
-        }
-    }
-}
-
-/* What a scrubber looks for beside waiters that left. */
-struct weed {
-    skua_done_callback_fn *fn; /* callbacks equal to (fn, arg), unless NULL */
-    void *arg;
-    const struct skui_task *task; /* this one, unless NULL */
-    int removed;                  /* how many of those were found */
-    uint32_t live;                /* how many stay */
-};
-
-/* Whether a node goes; frees what does, but for a task. */
-static bool weed_node(struct weed *weed, struct skui_runnable *node)
-{
-    struct skui_waiter *waiter = node_waiter(node);
-
-    if (waiter == NULL) {
-        bool found = weed->task != NULL && node == &weed->task->runnable;
-
-        weed->removed += found;
-        return found;
-    }
-    if (node->detail >= SKUI_WAITER_CALLBACK) {
-        if (weed->fn == NULL || waiter->to.fn != weed->fn ||
-            waiter->arg != weed->arg) {
-            return false;
-        }
-        weed->removed++;
-        /* FU3 acquire: pairs with skui_future_leave(). */
-    } else if (skui_load_acquire(&waiter->life) != SKUI_WAITER_LEFT) {
-        return false;
-    }
-    skui_waiter_free(waiter);
-    return true;
-}
-
-/* Weed a list that the caller took; what stays. */
-static struct skui_runnable *scrub_weed(struct skui_runnable *list,
-                                        struct weed *weed)
-{
-    struct skui_runnable *kept = NULL;
-    struct skui_runnable *last = NULL;
-
-    while (list != NULL) {
-        struct skui_runnable *node = list;
-
-        list = node_next(node);
-        if (weed_node(weed, node)) {
-            continue;
-        }
-        weed->live++;
-        node_set_next(node, NULL);
-        if (last == NULL) {
-            kept = node;
-        } else {
-            node_set_next(last, node);
-        }
-        last = node;
-    }
-    return kept;
-}
-
-/* How many must have left before `live` others are walked again. */
-static uint16_t scrub_threshold(uint32_t live)
-{
-    if (live / 2 <= SCRUB_MINIMUM) {
-        return SCRUB_MINIMUM;
-    }
-    return live / 2 < SCRUB_MAXIMUM ? (uint16_t)(live / 2) : SCRUB_MAXIMUM;
-}
-
-/* False when it could not scrub: done, or another thread does. */
-static bool future_scrub(skua_future *future, struct weed *weed)
-{
-    struct skui_runnable *list;
-
-    if (!scrub_begin(future, &list)) {
-        return false;
-    }
-    skui_store_relaxed(&future->dead, 0u); /* relaxed: about */
-    list = scrub_weed(list, weed);
-    /* relaxed: written under SCRUB, read as a hint */
-    skui_store_relaxed(&future->scrub_at, scrub_threshold(weed->live));
-    scrub_end(future, list);
-    return true;
-}
-
-/* Scrub for something certain to be found, unless the future is done. */
-static int future_weed(skua_future *future, struct weed *weed)
-{
-    while (!future_scrub(future, weed)) {
-        if (skui_future_is_done(future)) {
-            return 0;
-        }
-        skui_cpu_relax(); /* another thread scrubs: a few instructions */
-    }
-    return weed->removed;
-}
-
-void skui_future_leave(skua_future *future, struct skui_waiter *waiter)
-{
-    struct weed weed = {0};
-
-    /* FU3 acq_rel: the second of completer and leaver frees. */
-    if (skui_exchange_acq_rel(&waiter->life, (uint32_t)SKUI_WAITER_LEFT) ==
-        SKUI_WAITER_TAKEN) {
-        skui_waiter_free(waiter);
-        return;
-    }
-    /* relaxed: about how many; only the scrubber must be alone */
-    if (skui_fetch_add_relaxed(&future->dead, 1u) + 1 >=
-        skui_load_relaxed(&future->scrub_at)) {
-        (void)future_scrub(future, &weed);
-    }
-}
-
-bool skui_future_withdraw(skua_future *future, struct skui_task *task)
-{
-    struct weed weed = {.task = task};
-
-    return future_weed(future, &weed) != 0;
 }
 
 struct skui_waiter *skui_waiter_make(enum skui_waiter_kind kind,
@@ -744,14 +526,4 @@ int skua_future_add_done_callback(skua_future *future,
         fire_waiter(waiter, future);
     }
     return 0;
-}
-
-int skua_future_remove_done_callback(skua_future *future,
-                                     skua_done_callback_fn *fn, void *arg)
-{
-    struct weed weed = {.fn = fn, .arg = arg};
-    int status =
-        future == NULL || fn == NULL ? -EINVAL : skui_future_check(future);
-
-    return status < 0 ? status : future_weed(future, &weed);
 }
