@@ -34,7 +34,7 @@ bool skui_futex_wait(_Atomic(uint32_t) *word, uint32_t expected,
     return true;
 }
 
-void skui_futex_wake(_Atomic(uint32_t) *word)
+void skui_futex_wake(_Atomic(uint32_t) *word, int count)
 {
-    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }

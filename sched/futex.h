@@ -18,9 +18,9 @@ SKUI_BEGIN_DECLS
 bool skui_futex_wait(_Atomic(uint32_t) *word, uint32_t expected,
                      int64_t deadline_ns);
 
-/* Wake one who sleeps on it. The word may be gone: a wake too many is
+/* Wake up to `count` who sleep on it. The word may be gone: a wake too many is
  * harmless. */
-void skui_futex_wake(_Atomic(uint32_t) *word);
+void skui_futex_wake(_Atomic(uint32_t) *word, int count);
 
 SKUI_END_DECLS
 

@@ -23,11 +23,18 @@
  *             the second of the two frees.
  *   THREAD    fired: TAKEN, then the thread frees. Left first: the finder.
  *   CALLBACK, INLINE  fired: who runs it. Removed: the scrubber.
+ *   HOOK      fired: its completer, or if the hook says so its owner, who waits
+ *             for a call under way (FIRING). Left first: the finder.
+ *
+ * Chains. A composite that is complete by a hook is completed after the list of
+ * the future that called it, one after the other (skui_completions), so a chain
+ * of any length takes no stack.
  */
 #include "future.h"
 
 #include <errno.h>
 
+#include "composite.h"
 #include "debug.h"
 #include "futex.h"
 #include "future_list.h"
@@ -167,6 +174,8 @@ void skua_future_unref(skua_future *future)
     skui_future_fini(future);
     if (skui_future_is_task(future)) {
         skui_object_put(SKUI_OBJECT_TASK, skui_task_of(future));
+    } else if (future->kind == SKUI_FUTURE_COMPOSITE) {
+        skui_composite_free(skui_composite_of(future));
     } else {
         skui_object_put(SKUI_OBJECT_FUTURE, future);
     }
@@ -199,7 +208,7 @@ static void fire_thread(struct skui_waiter *waiter)
     }
     /* The thread may have freed the node: its memory is type-stable, and a
      * wake too many is harmless. */
-    skui_futex_wake(&waiter->life);
+    skui_futex_wake(&waiter->life, 1);
 }
 
 static void fire_inline(struct skui_waiter *waiter, skua_future *future)
@@ -211,7 +220,23 @@ static void fire_inline(struct skui_waiter *waiter, skua_future *future)
     skui_waiter_free(waiter);
 }
 
-static void fire_waiter(struct skui_waiter *waiter, skua_future *future)
+static void fire_hook(struct skui_waiter *waiter, skua_future *future,
+                      struct skui_completions *due)
+{
+    uint32_t live = SKUI_WAITER_LIVE;
+
+    /* FU3 acq_rel: its owner has let go of the node, or waits. */
+    if (!skui_cas_acq_rel(&waiter->life, &live, (uint32_t)SKUI_WAITER_FIRING) ||
+        !waiter->to.hook(waiter, future, due)) {
+        skui_waiter_free(waiter);
+        return;
+    }
+    /* FU3 release: the call is over; the owner may free the node. */
+    skui_store_release(&waiter->life, (uint32_t)SKUI_WAITER_TAKEN);
+}
+
+static void fire_waiter(struct skui_waiter *waiter, skua_future *future,
+                        struct skui_completions *due)
 {
     switch ((enum skui_waiter_kind)waiter->runnable.detail) {
     case SKUI_WAITER_CLAIM:
@@ -219,6 +244,9 @@ static void fire_waiter(struct skui_waiter *waiter, skua_future *future)
         break;
     case SKUI_WAITER_THREAD:
         fire_thread(waiter);
+        break;
+    case SKUI_WAITER_HOOK:
+        fire_hook(waiter, future, due);
         break;
     case SKUI_WAITER_CALLBACK:
         waiter->future = skua_future_ref(future);
@@ -249,7 +277,8 @@ void skui_waiter_run(skua_loop *loop, struct skui_waiter *waiter)
 }
 
 /* Fire a list, newest first as it comes, oldest first as it goes. */
-static void fire_list(struct skui_runnable *newest, skua_future *future)
+static void fire_list(struct skui_runnable *newest, skua_future *future,
+                      struct skui_completions *due)
 {
     struct skui_runnable *oldest = NULL;
 
@@ -265,7 +294,7 @@ static void fire_list(struct skui_runnable *newest, skua_future *future)
         struct skui_waiter *waiter = skui_node_waiter(oldest);
 
         if (waiter != NULL) {
-            fire_waiter(waiter, future);
+            fire_waiter(waiter, future, due);
         } else {
             skui_task_fulfil(
                 SKUI_CONTAINER_OF(oldest, struct skui_task, runnable),
@@ -275,12 +304,8 @@ static void fire_list(struct skui_runnable *newest, skua_future *future)
     }
 }
 
-/*
- * Completer and scrubber each bring their part of the list; the second fires
- * both. `mine_is_older` tells which part the caller has.
- */
 void skui_future_hand_off(skua_future *future, struct skui_runnable *mine,
-                          bool mine_is_older)
+                          bool mine_is_older, struct skui_completions *due)
 {
     struct skui_runnable *offer = mine == NULL ? &handoff_empty : mine;
     struct skui_runnable *other = NULL;
@@ -292,8 +317,8 @@ void skui_future_hand_off(skua_future *future, struct skui_runnable *mine,
     if (other == &handoff_empty) {
         other = NULL;
     }
-    fire_list(mine_is_older ? mine : other, future);
-    fire_list(mine_is_older ? other : mine, future);
+    fire_list(mine_is_older ? mine : other, future, due);
+    fire_list(mine_is_older ? other : mine, future, due);
 }
 
 /* --- completing --- */
@@ -326,41 +351,71 @@ static bool future_claim_to_cancel(skua_future *future)
     return true;
 }
 
-/* Fire the waiters in the word that DONE replaced. */
-static void future_fire(skua_future *future, uintptr_t before)
+/* It failed after a wait for it was given up. */
+static void future_settle(skua_future *future, uintptr_t before)
 {
-    if (SKUI_UNLIKELY((before & SKUI_FUTURE_SCRUB) != 0)) {
-        skui_future_hand_off(future, skui_state_list(before), false);
-    } else if (skui_state_list(before) != NULL) {
-        fire_list(skui_state_list(before), future);
+    skua_exception_context context = {0};
+
+    if (!skui_future_has_failed(future)) {
+        return;
+    }
+    skui_future_forgive(future);
+    if ((before & SKUI_FUTURE_SHIELDED) != 0) {
+        context.message = "exception in shielded future";
+        context.status = future->status;
+        context.exception = future->exception;
+        context.loop = skui_future_home(future);
+        context.future = future;
+        skui_report(&context);
     }
 }
 
-/* SETTING -> DONE; fires the waiters. */
-static void future_publish(skua_future *future, struct skui_outcome *outcome)
+/* Fire the waiters in the word that DONE replaced. */
+static void future_fire(skua_future *future, uintptr_t before,
+                        struct skui_completions *due)
 {
-    uintptr_t done = SKUI_FUTURE_DONE;
+    if (SKUI_UNLIKELY((before & SKUI_FUTURE_SCRUB) != 0)) {
+        skui_future_hand_off(future, skui_state_list(before), false, due);
+    } else if (skui_state_list(before) != NULL) {
+        fire_list(skui_state_list(before), future, due);
+    }
+    if (SKUI_UNLIKELY((before & (SKUI_FUTURE_QUIET | SKUI_FUTURE_SHIELDED)) !=
+                      0)) {
+        future_settle(future, before);
+    }
+}
+
+uintptr_t skui_outcome_bits(const struct skui_outcome *outcome)
+{
+    if (outcome->status >= 0) {
+        return 0;
+    }
+    return outcome->status == SKUA_ECANCELED
+               ? SKUI_FUTURE_CANCELLED
+               : SKUI_FUTURE_FAILED | SKUI_FUTURE_UNREAD;
+}
+
+/* SETTING -> DONE; fires the waiters. */
+static void future_publish(skua_future *future, struct skui_outcome *outcome,
+                           uintptr_t bits, struct skui_completions *due)
+{
     uintptr_t before;
 
     future->status = outcome->status;
     future->value = outcome->value;
     future->exception = outcome->exception;
-    if (outcome->status == SKUA_ECANCELED) {
-        done |= SKUI_FUTURE_CANCELLED;
-    } else if (outcome->status < 0) {
-        done |= SKUI_FUTURE_FAILED | SKUI_FUTURE_UNREAD;
-    }
     /* FU1 release: the outcome is visible to every reader. FU2 acquire: the
      * waiters' nodes are visible here. */
-    before = skui_exchange_acq_rel(&future->state, done);
-    future_fire(future, before);
+    before = skui_exchange_acq_rel(&future->state, SKUI_FUTURE_DONE | bits);
+    future_fire(future, before, due);
 }
 
 /*
  * PENDING -> DONE with status 0 and no value, as an event has it: a future has
  * that outcome from the start, so nobody needs to own it meanwhile.
  */
-static bool future_complete_empty(skua_future *future)
+static bool future_complete_empty(skua_future *future,
+                                  struct skui_completions *due)
 {
     uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
 
@@ -371,31 +426,47 @@ static bool future_complete_empty(skua_future *future)
         /* FU1 release, FU2 acquire: as future_publish(). */
     } while (
         !skui_cas_acq_rel(&future->state, &state, (uintptr_t)SKUI_FUTURE_DONE));
-    future_fire(future, state);
+    future_fire(future, state, due);
+    return true;
+}
+
+bool skui_future_complete_within(skua_future *future,
+                                 struct skui_outcome *outcome, uintptr_t bits,
+                                 struct skui_completions *due)
+{
+    bool claimed;
+
+    if (outcome->status == 0 && outcome->value == NULL) {
+        return future_complete_empty(future, due);
+    }
+    claimed = (bits & SKUI_FUTURE_CANCELLED) != 0
+                  ? future_claim_to_cancel(future)
+                  : future_claim(future);
+    if (!claimed) {
+        skua_exception_unref(outcome->exception);
+        return false;
+    }
+    future_publish(future, outcome, bits, due);
     return true;
 }
 
 bool skui_future_complete(skua_future *future, struct skui_outcome *outcome)
 {
-    bool claimed;
+    struct skui_completions due = {0};
+    bool done = skui_future_complete_within(future, outcome,
+                                            skui_outcome_bits(outcome), &due);
 
-    if (outcome->status == 0 && outcome->value == NULL) {
-        return future_complete_empty(future);
-    }
-    claimed = outcome->status == SKUA_ECANCELED ? future_claim_to_cancel(future)
-                                                : future_claim(future);
-    if (!claimed) {
-        skua_exception_unref(outcome->exception);
-        return false;
-    }
-    future_publish(future, outcome);
-    return true;
+    skui_completions_run(&due);
+    return done;
 }
 
 void skui_future_complete_sole(skua_future *future,
                                struct skui_outcome *outcome)
 {
-    future_publish(future, outcome);
+    struct skui_completions due = {0};
+
+    future_publish(future, outcome, skui_outcome_bits(outcome), &due);
+    skui_completions_run(&due);
 }
 
 bool skui_future_set_running(skua_future *future)
@@ -432,7 +503,23 @@ void skui_future_forgive(skua_future *future)
     }
 }
 
-/* --- registering and leaving --- */
+bool skui_future_mark(skua_future *future, uintptr_t flag)
+{
+    uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
+
+    do {
+        if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE) {
+            return false;
+        }
+        if ((state & flag) != 0) {
+            return true;
+        }
+        /* FU2 acq_rel: keeps the list visible to who takes it. */
+    } while (!skui_cas_acq_rel(&future->state, &state, state | flag));
+    return true;
+}
+
+/* --- registering --- */
 
 /* Add a node. False when the future is done. */
 static bool future_push(skua_future *future, struct skui_runnable *node)
@@ -441,6 +528,8 @@ static bool future_push(skua_future *future, struct skui_runnable *node)
 
     for (;;) {
         if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE) {
+            /* FU1 acquire: the outcome is visible to who came too late. */
+            (void)skui_load_acquire(&future->state);
             return false;
         }
         skui_node_set_next(node, skui_state_list(state));
@@ -482,6 +571,18 @@ struct skui_waiter *skui_waiter_make(enum skui_waiter_kind kind,
     return waiter;
 }
 
+struct skui_waiter *skui_waiter_make_hook(skui_hook_fn *hook, void *arg,
+                                          skua_future *future)
+{
+    struct skui_waiter *waiter = skui_waiter_make(SKUI_WAITER_HOOK, NULL, arg);
+
+    if (waiter != NULL) {
+        waiter->to.hook = hook;
+        waiter->future = future;
+    }
+    return waiter;
+}
+
 int skui_future_add_inline(skua_future *future, skua_done_callback_fn *fn,
                            void *arg)
 {
@@ -491,7 +592,7 @@ int skui_future_add_inline(skua_future *future, skua_done_callback_fn *fn,
         return -ENOMEM;
     }
     if (!skui_future_register(future, waiter)) {
-        fire_waiter(waiter, future);
+        fire_waiter(waiter, future, NULL);
     }
     return 0;
 }
@@ -523,7 +624,7 @@ int skua_future_add_done_callback(skua_future *future,
     waiter->loop = loop;
     waiter->loop_id = skui_loop_id(loop);
     if (!skui_future_register(future, waiter)) {
-        fire_waiter(waiter, future);
+        fire_waiter(waiter, future, NULL);
     }
     return 0;
 }

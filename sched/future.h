@@ -12,7 +12,8 @@
  *   DONE     those are constant; the upper bits hold the kind of outcome
  *
  * RUNNING  an executor runs its work. SCRUB  one thread has taken the list out
- * to weed it and will bring the rest back.
+ * to weed it and will bring the rest back. QUIET, SHIELDED  a wait for it was
+ * given up: if it fails nobody is told, or the exception handler at once.
  *
  *                 complete  register  leave  scrub  read
  *   complete         -         -        -      -     -    (any thread)
@@ -37,7 +38,9 @@ enum {
     SKUI_FUTURE_PHASE = 3,
     SKUI_FUTURE_RUNNING = 4,
     SKUI_FUTURE_SCRUB = 8,
-    SKUI_FUTURE_FLAGS = 15,
+    SKUI_FUTURE_QUIET = 16,
+    SKUI_FUTURE_SHIELDED = 32,
+    SKUI_FUTURE_FLAGS = 63,
     /* With DONE: */
     SKUI_FUTURE_FAILED = 16,
     SKUI_FUTURE_CANCELLED = 32,
@@ -45,12 +48,14 @@ enum {
 };
 
 enum skui_future_kind {
-    SKUI_FUTURE_PLAIN,    /* asyncio.Future */
-    SKUI_FUTURE_TASK,     /* the future inside a struct skui_task */
-    SKUI_FUTURE_EXECUTOR, /* concurrent.futures.Future */
+    SKUI_FUTURE_PLAIN,     /* asyncio.Future */
+    SKUI_FUTURE_TASK,      /* the future inside a struct skui_task */
+    SKUI_FUTURE_EXECUTOR,  /* concurrent.futures.Future */
+    SKUI_FUTURE_COMPOSITE, /* the future inside a struct skui_composite */
 };
 
 struct skui_task;
+struct skui_completions;
 
 /* One cache line: a completion in another core moves no more than that. */
 struct skua_future {
@@ -81,26 +86,47 @@ struct skua_future {
 enum skui_waiter_kind {
     SKUI_WAITER_CLAIM,    /* wake a task that may leave before */
     SKUI_WAITER_THREAD,   /* wake a thread that sleeps on `life` */
+    SKUI_WAITER_HOOK,     /* call a hook; its owner may take it back */
     SKUI_WAITER_CALLBACK, /* queue fn(future, arg) on `loop` */
     SKUI_WAITER_INLINE,   /* call fn(future, arg) in the completing thread */
 };
 
 enum skui_waiter_life {
-    SKUI_WAITER_LIVE,  /* in a list, or in the hands of a scrubber */
-    SKUI_WAITER_LEFT,  /* given up: whoever finds it in a list frees it */
-    SKUI_WAITER_TAKEN, /* fired: see future.c for who frees which kind */
+    SKUI_WAITER_LIVE,   /* in a list, or in the hands of a scrubber */
+    SKUI_WAITER_LEFT,   /* given up: whoever finds it in a list frees it */
+    SKUI_WAITER_TAKEN,  /* fired: see future.c for who frees which kind */
+    SKUI_WAITER_FIRING, /* HOOK: it is being called */
 };
 
+struct skui_waiter;
+
+/*
+ * Told that `future` is done, in whatever thread completes it, in the middle of
+ * its completion: it takes no more than a spinlock, wakes tasks, and appends to
+ * `due` what is complete by that. True: the owner keeps the waiter, and gives
+ * it back by skui_future_revoke(). False: it is freed.
+ */
+typedef bool skui_hook_fn(struct skui_waiter *waiter, skua_future *future,
+                          struct skui_completions *due);
+
 struct skui_waiter {
-    struct skui_runnable runnable; /* `next` links the list; CALLBACK: queued */
+    struct skui_runnable runnable; /* `next` links the list; CALLBACK: queued,
+                                      HOOK: the owner's once it was called */
     union {
         skui_claim claim;
         skua_done_callback_fn *fn;
+        skui_hook_fn *hook;
     } to;
     void *arg;
-    skua_future *future; /* CALLBACK: a reference */
-    skua_loop *loop;     /* CALLBACK */
-    uint32_t loop_id;
+    skua_future *future; /* CALLBACK: a reference; HOOK: the owner's */
+    union {
+        skua_loop *loop;          /* CALLBACK */
+        struct skui_waiter *link; /* HOOK: the owner's */
+    };
+    union {
+        uint32_t loop_id; /* CALLBACK */
+        uint32_t index;   /* HOOK: the owner's */
+    };
     _Atomic(uint32_t) life; /* FU3 */
 };
 
@@ -114,6 +140,15 @@ static inline bool skui_future_is_done(const skua_future *future)
 static inline bool skui_future_is_task(const skua_future *future)
 {
     return future->kind == SKUI_FUTURE_TASK;
+}
+
+/* Whether it is done and has failed; "cancelled" is no failure. */
+static inline bool skui_future_has_failed(const skua_future *future)
+{
+    /* FU1 acquire: as skui_future_is_done(). */
+    return (skui_load_acquire(&((skua_future *)future)->state) &
+            (SKUI_FUTURE_PHASE | SKUI_FUTURE_FAILED)) ==
+           (SKUI_FUTURE_DONE | SKUI_FUTURE_FAILED);
 }
 
 /* Set up a future in its memory; whoever lists tasks may see it from then. */
@@ -144,6 +179,18 @@ skua_future *skui_future_make(enum skui_future_kind kind, skua_loop *loop);
  */
 bool skui_future_complete(skua_future *future, struct skui_outcome *outcome);
 
+/* What DONE comes with for an outcome: FAILED and UNREAD, CANCELLED, or 0. */
+uintptr_t skui_outcome_bits(const struct skui_outcome *outcome);
+
+/*
+ * As skui_future_complete(), within another completion: what is complete by
+ * this one is appended to `due`. `bits`: as skui_outcome_bits(), unless
+ * SKUA_ECANCELED is to be an error like others.
+ */
+bool skui_future_complete_within(skua_future *future,
+                                 struct skui_outcome *outcome, uintptr_t bits,
+                                 struct skui_completions *due);
+
 /* As skui_future_complete() by the only possible completer: a task itself. */
 void skui_future_complete_sole(skua_future *future,
                                struct skui_outcome *outcome);
@@ -151,15 +198,20 @@ void skui_future_complete_sole(skua_future *future,
 /* Executors: the work starts. False when it was cancelled: skip it. */
 bool skui_future_set_running(skua_future *future);
 
-/* Cancel a future that is no task. */
+/* Cancel a future that is neither task nor composite. */
 bool skui_future_cancel_plain(skua_future *future);
 
 /* Who cancels a future that is done does not want to hear of its failure. */
 void skui_future_forgive(skua_future *future);
 
+/* Set QUIET or SHIELDED. False when it is done: it was not set. */
+bool skui_future_mark(skua_future *future, uintptr_t flag);
+
 /* A waiter; NULL when memory is short. */
 struct skui_waiter *skui_waiter_make(enum skui_waiter_kind kind,
                                      skua_done_callback_fn *fn, void *arg);
+struct skui_waiter *skui_waiter_make_hook(skui_hook_fn *hook, void *arg,
+                                          skua_future *future);
 void skui_waiter_free(struct skui_waiter *waiter);
 
 /*
@@ -170,6 +222,14 @@ bool skui_future_register(skua_future *future, struct skui_waiter *waiter);
 
 /* Give up a waiter of kind CLAIM or THREAD, which is not used afterwards. */
 void skui_future_leave(skua_future *future, struct skui_waiter *waiter);
+
+/*
+ * Take a HOOK back, once, unless the hook has returned false: afterwards it is
+ * not being called, nor will it be, and the waiter is freed. True when it was
+ * not called. Waits for a call under way; a call that is over needs no
+ * reference to `future`.
+ */
+bool skui_future_revoke(skua_future *future, struct skui_waiter *waiter);
 
 /*
  * Add a task that is parked and has no other waker. False when the future is
@@ -212,6 +272,10 @@ static inline int skui_future_check(const skua_future *future)
  * skui_future_read() gives it. */
 int skui_future_wait(skua_future *future, int64_t deadline_ns,
                      struct skui_outcome *out);
+
+/* Wait as skui_future_wait(), but leave outcome and future alone: a cancelled
+ * wait does not cancel it. */
+int skui_future_wait_done(skua_future *future, int64_t deadline_ns);
 
 SKUI_END_DECLS
 

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "composite.h"
 #include "future.h"
 #include "loop.h"
 #include "task.h"
@@ -52,7 +53,8 @@ static int future_set(skua_future *future, int status, void *value,
     struct skui_outcome outcome = {status, value, exception};
     int check = future_check(future);
 
-    if (check == 0 && skui_future_is_task(future)) {
+    if (check == 0 && (skui_future_is_task(future) ||
+                       future->kind == SKUI_FUTURE_COMPOSITE)) {
         check = -EPERM;
     }
     if (check < 0) {
@@ -86,15 +88,16 @@ int skua_future_set_error(skua_future *future, int status)
 
 int skua_future_cancel(skua_future *future)
 {
-    int check = future_check(future);
+    struct skui_spread spread = {0};
+    int result = future_check(future);
 
-    if (check < 0) {
-        return check;
+    if (result == 0) {
+        result = skui_future_cancel_within(future, &spread);
     }
-    if (skui_future_is_task(future)) {
-        return skui_task_cancel(skui_task_of(future));
+    if (!skui_spread_run(&spread) && future->kind == SKUI_FUTURE_COMPOSITE) {
+        result = 0; /* none of those it waits for */
     }
-    return skui_future_cancel_plain(future);
+    return result;
 }
 
 static uintptr_t future_state(const skua_future *future)

@@ -42,7 +42,7 @@ static inline struct skui_waiter *skui_node_waiter(struct skui_runnable *node)
  * both. `mine_is_older` tells which part the caller has.
  */
 void skui_future_hand_off(skua_future *future, struct skui_runnable *mine,
-                          bool mine_is_older);
+                          bool mine_is_older, struct skui_completions *due);
 
 SKUI_END_DECLS
 

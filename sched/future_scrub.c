@@ -3,8 +3,9 @@
  * future_scrub.c - leaving a future's list before it is done.
  * Threads     Any. One scrubber at a time; it and the completer share the list.
  * Ordering    FU2 list (state), FU3 life of a waiter, FU4 hand-off.
- * Progress    leave: O(1) amortised. withdraw and remove_done_callback wait for
- *             another scrubber.
+ * Progress    leave, revoke: O(1) amortised; revoke waits for a hook that is
+ *             being called, a few instructions. withdraw and
+ * remove_done_callback wait for another scrubber.
  *
  * Scrubbing. A leaver marks its node and goes. Once enough have gone, one of
  * them sets SCRUB while it takes the whole list, frees what left, and puts the
@@ -15,7 +16,9 @@
  * and registration order holds.
  */
 #include <errno.h>
+#include <sched.h>
 
+#include "composite.h"
 #include "future_list.h"
 #include "task.h"
 
@@ -56,11 +59,13 @@ static struct skui_runnable *list_join(struct skui_runnable *newer,
 /* Put what is left back; fire it when the future was completed meanwhile. */
 static void scrub_end(skua_future *future, struct skui_runnable *rest)
 {
+    struct skui_completions due = {0};
     uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
 
     for (;;) {
         if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE) {
-            skui_future_hand_off(future, rest, true);
+            skui_future_hand_off(future, rest, true, &due);
+            skui_completions_run(&due);
             return;
         }
         if (skui_state_list(state) != NULL) {
@@ -180,21 +185,49 @@ static int future_weed(skua_future *future, struct weed *weed)
     return weed->removed;
 }
 
-void skui_future_leave(skua_future *future, struct skui_waiter *waiter)
+/* One more has left: scrub when that is worth it. */
+static void future_note_left(skua_future *future)
 {
     struct weed weed = {0};
 
+    /* relaxed: about how many; only the scrubber must be alone */
+    if (skui_fetch_add_relaxed(&future->dead, 1u) + 1 >=
+        skui_load_relaxed(&future->scrub_at)) {
+        (void)future_scrub(future, &weed);
+    }
+}
+
+void skui_future_leave(skua_future *future, struct skui_waiter *waiter)
+{
     /* FU3 acq_rel: the second of completer and leaver frees. */
     if (skui_exchange_acq_rel(&waiter->life, (uint32_t)SKUI_WAITER_LEFT) ==
         SKUI_WAITER_TAKEN) {
         skui_waiter_free(waiter);
         return;
     }
-    /* relaxed: about how many; only the scrubber must be alone */
-    if (skui_fetch_add_relaxed(&future->dead, 1u) + 1 >=
-        skui_load_relaxed(&future->scrub_at)) {
-        (void)future_scrub(future, &weed);
+    future_note_left(future);
+}
+
+bool skui_future_revoke(skua_future *future, struct skui_waiter *waiter)
+{
+    uint32_t life = SKUI_WAITER_LIVE;
+    unsigned spins = 0;
+
+    /* FU3 acq_rel: whoever finds it in a list frees it. */
+    if (skui_cas_acq_rel(&waiter->life, &life, (uint32_t)SKUI_WAITER_LEFT)) {
+        future_note_left(future);
+        return true;
     }
+    /* FU3 acquire: the call is over; what it did is visible. */
+    while (skui_load_acquire(&waiter->life) == SKUI_WAITER_FIRING) {
+        if (++spins % 64 == 0) {
+            (void)sched_yield();
+        } else {
+            skui_cpu_relax();
+        }
+    }
+    skui_waiter_free(waiter);
+    return false;
 }
 
 bool skui_future_withdraw(skua_future *future, struct skui_task *task)

@@ -7,6 +7,8 @@
  */
 #include <errno.h>
 
+#include "clock.h"
+#include "composite.h"
 #include "futex.h"
 #include "future.h"
 #include "loop.h"
@@ -39,19 +41,43 @@ static int future_wait_thread(skua_future *future, int64_t deadline_ns)
 
 /* --- waiting in a task --- */
 
+enum await_pass {
+    PASS_TAKEN,
+    PASS_LATE,    /* it is as good as done: wait for that, and be cancelled */
+    PASS_REFUSED, /* there is nothing to wait for */
+};
+
+/* A request that came before the wait goes to what is awaited now (asyncio). */
+static enum await_pass await_pass_on(skua_future *future)
+{
+    struct skui_spread spread = {0};
+    int result;
+
+    if (future->kind != SKUI_FUTURE_COMPOSITE) {
+        return skua_future_cancel(future) == 1 ? PASS_TAKEN : PASS_REFUSED;
+    }
+    result = skui_composite_cancel(skui_composite_of(future), &spread, true);
+    (void)skui_spread_run(&spread);
+    return result != 0 ? PASS_TAKEN : PASS_LATE;
+}
+
 /* Without a deadline: the task itself is the waiter. */
 static int future_wait_task(skua_loop *loop, struct skui_task *task,
                             skua_future *future)
 {
     int reason = skui_task_await(loop, task, future);
+    bool late = false;
 
-    if (reason == SKUI_REASON_NOT_PARKED) {
-        /* A request that came before goes to what is awaited now (asyncio). */
-        reason = skua_future_cancel(future) == 1
-                     ? skui_task_await(skui_loop_self(), task, future)
-                     : SKUA_ECANCELED;
+    while (reason == SKUI_REASON_NOT_PARKED) {
+        enum await_pass pass = await_pass_on(future);
+
+        if (pass == PASS_REFUSED) {
+            return SKUA_ECANCELED;
+        }
+        late = late || pass == PASS_LATE;
+        reason = skui_task_await(skui_loop_self(), task, future);
     }
-    return reason == SKUI_REASON_NOT_PARKED ? SKUA_ECANCELED : reason;
+    return late ? SKUA_ECANCELED : reason;
 }
 
 struct await_state {
@@ -74,10 +100,21 @@ static void await_publish(skui_claim claim, void *arg)
     }
 }
 
+/* After the wait that ended with `reason`. */
+static void await_end(const struct await_state *state, int reason)
+{
+    if (!state->published) {
+        skui_waiter_free(state->waiter);
+    } else if (reason != 0 && state->waiter != NULL) {
+        skui_future_leave(state->future, state->waiter);
+    }
+}
+
 static int future_wait_task_until(struct skui_task *task, skua_future *future,
                                   int64_t deadline_ns)
 {
     struct await_state state = {future, NULL, false};
+    bool late = false;
     int reason;
 
     if (deadline_ns <= skui_clock_now()) {
@@ -89,18 +126,40 @@ static int future_wait_task_until(struct skui_task *task, skua_future *future,
     }
     task->awaiting = future;
     reason = skui_task_suspend(task, await_publish, &state, deadline_ns);
-    /* As future_wait_task(). */
-    if (reason == SKUA_ECANCELED && !state.published &&
-        skua_future_cancel(future) == 1) {
+    while (reason == SKUA_ECANCELED && !state.published) {
+        enum await_pass pass = await_pass_on(future);
+
+        if (pass == PASS_REFUSED) {
+            break;
+        }
+        late = late || pass == PASS_LATE;
         reason = skui_task_suspend(task, await_publish, &state, deadline_ns);
     }
     task->awaiting = NULL;
-    if (!state.published) {
-        skui_waiter_free(state.waiter);
-    } else if (reason != 0 && state.waiter != NULL) {
-        skui_future_leave(future, state.waiter);
+    await_end(&state, reason);
+    return late && reason == 0 ? SKUA_ECANCELED : reason;
+}
+
+/* A request ends the wait: the task awaits nothing that it could go to. */
+static int future_wait_task_apart(struct skui_task *task, skua_future *future,
+                                  int64_t deadline_ns)
+{
+    struct await_state state = {future, NULL, false};
+    int reason;
+
+    if (future == &task->future) {
+        return -EDEADLK;
     }
-    return reason;
+    if (deadline_ns <= skui_clock_now()) {
+        return -ETIMEDOUT;
+    }
+    state.waiter = skui_waiter_make(SKUI_WAITER_CLAIM, NULL, NULL);
+    if (state.waiter == NULL) {
+        return -ENOMEM;
+    }
+    reason = skui_task_suspend(task, await_publish, &state, deadline_ns);
+    await_end(&state, reason);
+    return skui_task_take_cancel(task) ? SKUA_ECANCELED : reason;
 }
 
 /* 0 when the future is done; or it has delivered. */
@@ -145,4 +204,20 @@ int skui_future_wait(skua_future *future, int64_t deadline_ns,
         skui_future_read(future, out);
     }
     return status;
+}
+
+int skui_future_wait_done(skua_future *future, int64_t deadline_ns)
+{
+    skua_loop *loop;
+
+    if (skui_future_is_done(future)) {
+        return 0;
+    }
+    loop = skui_loop_self();
+    if (loop == NULL) {
+        return future_wait_thread(future, deadline_ns);
+    }
+    return loop->current == NULL
+               ? -EDEADLK /* a callback: it would block its own loop */
+               : future_wait_task_apart(loop->current, future, deadline_ns);
 }

@@ -25,6 +25,7 @@ void skui_release_aligned(void *pointer);
 enum skui_object_class {
     SKUI_OBJECT_TASK,
     SKUI_OBJECT_FUTURE,
+    SKUI_OBJECT_COMPOSITE,
     SKUI_OBJECT_WAITER,
     SKUI_OBJECT_HANDLE,
     SKUI_OBJECT_TIMER_HANDLE,

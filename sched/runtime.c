@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "clock.h"
+#include "composite.h"
 #include "cores.h"
 #include "debug.h"
 #include "future.h"
@@ -53,6 +54,7 @@ static void runtime_set_up(void)
 {
     skui_object_class_init(SKUI_OBJECT_TASK, sizeof(struct skui_task));
     skui_object_class_init(SKUI_OBJECT_FUTURE, sizeof(struct skua_future));
+    skui_object_class_init(SKUI_OBJECT_COMPOSITE, SKUI_COMPOSITE_BYTES);
     skui_object_class_init(SKUI_OBJECT_WAITER, sizeof(struct skui_waiter));
     skui_handle_classes_init();
     skui_debug_init();

@@ -124,6 +124,12 @@ int skui_task_create_observed(const skua_task_options *options,
     return status;
 }
 
+int skui_task_create_held(skua_task_fn *fn, void *arg,
+                          struct skui_task **out_task)
+{
+    return task_make(NULL, fn, arg, 2, out_task);
+}
+
 void skui_task_start(struct skui_task *task)
 {
     skui_task_queue(task);

@@ -24,6 +24,7 @@
 #ifndef SKUI_TASK_H
 #define SKUI_TASK_H
 
+#include "composite.h"
 #include "coroutine.h"
 #include "future.h"
 #include "skua/task.h"
@@ -108,6 +109,7 @@ struct skui_task {
     struct skui_observer *observer;
     struct skui_task *sibling_next; /* the observer's */
     struct skui_task *sibling_prev; /* the observer's */
+    size_t index;                   /* the observer's */
     struct skui_stack stack;        /* while its context is not NULL */
     struct skui_frame frame;        /* empty while it does not run */
     skua_future *awaiting; /* read by a canceller that HOLDs the wait word */
@@ -168,6 +170,9 @@ int skui_task_create_observed(const skua_task_options *options,
 /* Tell the observer that the task fails, if it does. */
 void skui_task_announce(struct skui_task *task,
                         const struct skui_outcome *outcome);
+/* The same without an observer; a second reference is the caller's. */
+int skui_task_create_held(skua_task_fn *fn, void *arg,
+                          struct skui_task **out_task);
 void skui_task_start(struct skui_task *task);
 /* Instead of starting it: end it as cancelled; nobody is told. */
 void skui_task_drop_unstarted(struct skui_task *task);
@@ -176,7 +181,7 @@ void skui_task_drop_unstarted(struct skui_task *task);
 int skui_task_copy_name(struct skui_task *task, char *buffer, size_t bytes);
 
 /* Request cancellation, along what the task awaits: 1, or 0 when done. */
-int skui_task_cancel(struct skui_task *task);
+int skui_task_cancel(struct skui_task *task, struct skui_spread *spread);
 
 /* The task itself: a request that it took waits for its next suspension. */
 void skui_task_cancel_later(struct skui_task *task);

@@ -83,6 +83,7 @@ enum cancel_step {
 
 /* The way of a request along a chain of awaits, which may be a ring. */
 struct cancel_walk {
+    struct skui_spread *spread;
     skua_future *link;       /* a reference: where the request is */
     skua_future *next;       /* a reference, after PASS_ON: what that awaits */
     skua_future *last;       /* a reference: the task that awaits it, or NULL */
@@ -142,18 +143,34 @@ static enum cancel_step task_cancel_step(struct skui_task *task,
     return CANCEL_PASS_ON;
 }
 
+/* The link is no task. */
+static enum cancel_step walk_end(const struct cancel_walk *walk)
+{
+    skua_future *link = walk->link;
+    int result;
+
+    if (link->kind == SKUI_FUTURE_COMPOSITE) {
+        result =
+            skui_composite_cancel(skui_composite_of(link), walk->spread, true);
+        if (result == -EDEADLK) {
+            return CANCEL_REFUSED; /* a ring: nobody else would end it */
+        }
+        return result > 0 ? CANCEL_TAKEN : CANCEL_TOO_LATE;
+    }
+    if (skui_future_cancel_plain(link)) {
+        return CANCEL_TAKEN;
+    }
+    return link->kind == SKUI_FUTURE_EXECUTOR && !skui_future_is_done(link)
+               ? CANCEL_REFUSED
+               : CANCEL_TOO_LATE;
+}
+
 static enum cancel_step walk_step(struct cancel_walk *walk, bool counted)
 {
     enum cancel_step step;
 
     if (!skui_future_is_task(walk->link)) {
-        if (skui_future_cancel_plain(walk->link)) {
-            return CANCEL_TAKEN;
-        }
-        return walk->link->kind == SKUI_FUTURE_EXECUTOR &&
-                       !skui_future_is_done(walk->link)
-                   ? CANCEL_REFUSED
-                   : CANCEL_TOO_LATE;
+        return walk_end(walk);
     }
     if (counted) {
         /* relaxed: a counter */
@@ -193,9 +210,11 @@ static bool walk_refuse(const struct cancel_walk *walk)
 }
 
 /* Once along the chain: 1, 0 when `task` has ended, -EAGAIN: begin anew. */
-static int task_request_once(struct skui_task *task, bool counted)
+static int task_request_once(struct skui_task *task, bool counted,
+                             struct skui_spread *spread)
 {
-    struct cancel_walk walk = {.link = skua_future_ref(&task->future),
+    struct cancel_walk walk = {.spread = spread,
+                               .link = skua_future_ref(&task->future),
                                .mark = &task->future,
                                .limit = 1};
     enum cancel_step step;
@@ -219,13 +238,14 @@ static int task_request_once(struct skui_task *task, bool counted)
     return result;
 }
 
-static int task_request(struct skui_task *task, bool counted)
+static int task_request(struct skui_task *task, bool counted,
+                        struct skui_spread *spread)
 {
-    int result = task_request_once(task, counted);
+    int result = task_request_once(task, counted, spread);
 
     while (result == -EAGAIN) {
         skui_cpu_relax(); /* it awaits something else now, or is about to */
-        result = task_request_once(task, false);
+        result = task_request_once(task, false, spread);
     }
     return result;
 }
@@ -235,13 +255,13 @@ void skui_task_cancel_later(struct skui_task *task)
     (void)task_set_cancel(task, 0); /* it runs */
 }
 
-int skui_task_cancel(struct skui_task *task)
+int skui_task_cancel(struct skui_task *task, struct skui_spread *spread)
 {
     if (skui_future_is_done(&task->future)) {
         skui_future_forgive(&task->future);
         return 0;
     }
-    return task_request(task, true);
+    return task_request(task, true, spread);
 }
 
 int skua_task_cancel(skua_task *task)
@@ -271,6 +291,7 @@ uint32_t skui_task_cancels_met(const struct skui_task *task)
 
 int skui_task_uncancel(struct skui_task *task, uint32_t quiet)
 {
+    struct skui_spread spread = {0};
     uint32_t count = skui_load_relaxed(&task->cancelling); /* relaxed: CAS */
 
     do {
@@ -281,7 +302,8 @@ int skui_task_uncancel(struct skui_task *task, uint32_t quiet)
     if (count - 1 <= quiet && skui_task_take_cancel(task) &&
         skui_load_relaxed(&task->cancelling) > quiet) { /* relaxed: a counter */
         /* A request came in between and was taken with it: give it back. */
-        (void)task_request(task, false);
+        (void)task_request(task, false, &spread);
+        (void)skui_spread_run(&spread);
     }
     return (int)(count - 1);
 }

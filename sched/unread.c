@@ -71,6 +71,7 @@ static void unread_visit_task(void *object, void *loop)
 
 void skui_future_report_unread(skua_loop *loop)
 {
+    skui_object_for_each(SKUI_OBJECT_COMPOSITE, unread_visit_plain, loop);
     skui_object_for_each(SKUI_OBJECT_FUTURE, unread_visit_plain, loop);
     skui_object_for_each(SKUI_OBJECT_TASK, unread_visit_task, loop);
 }

@@ -123,7 +123,7 @@ void skui_waitq_grant(const struct skui_waitq_chain *chain)
             /* WQ3 release: what the granter did is visible. The node is gone
              * from here on. */
             skui_store_release(&node->granted, 1u);
-            skui_futex_wake(&node->granted);
+            skui_futex_wake(&node->granted, 1);
         }
         node = next;
     }

@@ -44,7 +44,7 @@ int skua_task_group_enter(skua_task_group *task_group,
     }
     skui_spinlock_unlock(&group->lock);
     if (cancelled) {
-        (void)skui_task_cancel(self);
+        (void)skua_task_cancel(&self->future);
     }
     return status;
 }
@@ -140,7 +140,7 @@ static int group_raise(struct skui_group *group, struct skui_task *self)
     if (skua_task_cancelling(&self->future) > 0) {
         /* A request from outside waits behind the errors (asyncio). */
         (void)skui_task_uncancel(self, 0);
-        (void)skui_task_cancel(self);
+        (void)skua_task_cancel(&self->future);
     }
     return SKUA_EGROUP;
 }
