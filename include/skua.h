@@ -21,5 +21,6 @@
 #include <skua/time.h>
 #include <skua/timeout.h>
 #include <skua/types.h>
+#include <skua/wait.h>
 
 #endif

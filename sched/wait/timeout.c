@@ -174,7 +174,7 @@ static int timeout_enter(skua_timeout *timeout, int64_t deadline_ns, bool past)
         return SKUA_EINVALSTATE;
     }
     if (past) {
-        (void)skui_task_cancel(task);
+        (void)skua_task_cancel(&task->future);
     }
     return 0;
 }
@@ -322,7 +322,7 @@ int skua_timeout_reschedule(skua_timeout *timeout, int64_t deadline_ns)
     skui_spinlock_unlock(&scope->lock);
     timeout_drop(former);
     if (status == MOVE_SOON) {
-        (void)skui_task_cancel(self);
+        (void)skua_task_cancel(&self->future);
     } else if (status == MOVE_REVOKED) {
         (void)skui_task_uncancel(self, scope->quiet);
     }
