@@ -9,6 +9,7 @@
 #include <skua/exception.h>
 #include <skua/executor.h>
 #include <skua/future.h>
+#include <skua/gather.h>
 #include <skua/loop.h>
 #include <skua/memory.h>
 #include <skua/queue.h>

@@ -41,7 +41,8 @@ SKUA_API void skua_future_unref(skua_future *future);
 /**
  * Complete with a result; `value` stays with the caller and its readers.
  * @return 0; SKUA_EINVALSTATE when already done or being completed by
- *         another thread; -EPERM for a task
+ *         another thread; -EPERM for a task, and for what skua_gather(),
+ *         skua_shield() and skua_wrap_future() give
  * Thread: any.  Suspends: never.  Order: what precedes the call is visible to
  * every reader.  asyncio: Future.set_result().
  */
@@ -169,6 +170,21 @@ SKUA_API int skua_await_until(skua_future *future, int64_t deadline_ns,
  */
 SKUA_API int skua_ensure_future(skua_loop *loop, skua_awaitable awaitable,
                                 skua_future **out_future);
+
+/**
+ * A future of an executor as one of a loop: its done callbacks run on the loop,
+ * never in the completing thread, and a task that is cancelled while it awaits
+ * it goes on at once. It ends as `future` does; cancelling it cancels `future`
+ * too, unless the work runs already: then the outcome is dropped. Any other
+ * future is returned as it is.
+ * @param loop  borrowed; its home, which may be closed before it is done; NULL:
+ *              the running loop
+ * @param out_future  a new reference
+ * @return 0; -ENOMEM; SKUA_ENOLOOP without a loop
+ * Thread: any.  Suspends: never.  asyncio: wrap_future().
+ */
+SKUA_API int skua_wrap_future(skua_loop *loop, skua_future *future,
+                              skua_future **out_future);
 
 SKUA_END_DECLS
 
