@@ -93,6 +93,23 @@ SKUA_API int skua_executor_shutdown(skua_executor *executor, bool wait,
 SKUA_API int skua_executor_get_stats(const skua_executor *executor,
                                      skua_executor_stats *out_stats);
 
+/**
+ * Run the blocking `fn(arg)` in the running loop's default executor and wait
+ * for it: skua_loop_run_in_executor() and skua_await() in one.
+ * @param arg  borrowed until `fn` returns. That may be after a cancelled call:
+ *             then `fn` does not run if it has not started, and runs to its end
+ *             otherwise, with nobody to take its outcome. So `arg` must not lie
+ *             in the frame of a task that may be cancelled, and `fn` frees it
+ *             only if it is not needed when `fn` never runs. To stay until it
+ *             has ended, await skua_shield() of skua_loop_run_in_executor()
+ * @param out_result  may be NULL; written on success
+ * @return the outcome as skua_await(); SKUA_ECANCELED when the task was
+ *         cancelled; SKUA_ENOLOOP outside a task; SKUA_ECLOSED; -ENOMEM; as
+ *         skua_executor_submit()
+ * Thread: a task.  Suspends: always.  asyncio: to_thread().
+ */
+SKUA_API int skua_to_thread(skua_task_fn *fn, void *arg, void **out_result);
+
 SKUA_END_DECLS
 
 #endif
