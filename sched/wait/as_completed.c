@@ -338,7 +338,7 @@ static int call_wait_thread(struct completed *self, const struct call *call)
         if (call_is_answered(self, call)) {
             return 0;
         }
-        if (!skui_futex_sleep(&self->news, news, self->deadline_ns)) {
+        if (!skui_futex_wait(&self->news, news, self->deadline_ns)) {
             return -ETIMEDOUT;
         }
     }

@@ -66,7 +66,7 @@ static int bell_wait_thread(struct skui_bell *bell, int64_t deadline_ns)
     }
     /* BL1 acquire: pairs with skui_bell_ring(). */
     while (skui_load_acquire(&bell->rung) == 0) {
-        if (!skui_futex_sleep(&bell->rung, 0, deadline_ns)) {
+        if (!skui_futex_wait(&bell->rung, 0, deadline_ns)) {
             return bell_attend(bell, 0, false) ? -ETIMEDOUT : 0;
         }
     }
