@@ -92,6 +92,7 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     skui_timers_restart(&loop->timers, skui_clock_now());
     loop->current = NULL;
     loop->current_handle = NULL;
+    loop->run_future = NULL;
     loop->in_batch = false;
     loop->timed = false;
     loop->turn = 0;
@@ -669,8 +670,11 @@ static void loop_stop_when_done(skua_future *future, void *arg)
 {
     skua_loop *loop = arg;
 
-    (void)future;
-    skui_store_relaxed(&loop->stop_requested, true); /* relaxed: own thread */
+    /* Else it was queued when its run had ended otherwise: not to end this. */
+    if (loop->run_future == future) {
+        /* relaxed: own thread */
+        skui_store_relaxed(&loop->stop_requested, true);
+    }
 }
 
 int skui_loop_run_until(skua_loop *loop, skua_future *future)
@@ -681,7 +685,9 @@ int skui_loop_run_until(skua_loop *loop, skua_future *future)
     if (status < 0) {
         return status;
     }
+    loop->run_future = future;
     skui_loop_run(loop);
+    loop->run_future = NULL;
     (void)skua_future_remove_done_callback(future, loop_stop_when_done, loop);
     return skui_future_is_done(future) ? 0 : SKUA_ESTOPPED;
 }

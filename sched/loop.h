@@ -120,6 +120,7 @@ struct skua_loop {
     struct skui_counters counters;
     skua_handle *cancelling; /* it waits for this; guarded as handle.c says */
     skua_loop *next_free;    /* in the list of free loops */
+    skua_future *run_future; /* what its run goes on for, or NULL */
     struct skui_spinlock step_lock;
     struct skui_step step;   /* guarded by step_lock */
     skua_loop *watched_next; /* guarded by watchdog.c's mutex */

@@ -22,6 +22,11 @@ Future failed(skua_loop *loop, int status = -EIO)
 class Errors : public testing::Test, public Lambdas
 {
   protected:
+    Errors()
+    {
+        EXPECT_EQ(0, skua_loop_set_debug(loop_, false)); /* SKUA_DEBUG=1 */
+    }
+
     Loop loop_;
     Lines lines_;
 };

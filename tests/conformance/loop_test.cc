@@ -353,6 +353,22 @@ TEST_F(Conformance, N009_StoppedFirstLeavesTheTaskPending)
     EXPECT_EQ(9, as_int(value));
 }
 
+TEST_F(Conformance, N009_WhatIsDoneWhenStoppedDoesNotStopTheNextRun)
+{
+    Future future = make_future(loop_);
+
+    soon(loop_, [&] {
+        EXPECT_EQ(0, skua_loop_stop(loop_));
+        EXPECT_EQ(0, skua_future_set_result(future.get(), nullptr));
+    });
+    EXPECT_EQ(0, skua_loop_run_until_complete(
+                     loop_, skua_awaitable_future(future.get()), nullptr));
+    EXPECT_EQ(3, run(loop_, [] {
+                  EXPECT_EQ(0, skua_sleep(SKUA_MS));
+                  return 3;
+              }));
+}
+
 TEST_F(Conformance, N010_NestedRunsAreRefused)
 {
     Loop other;

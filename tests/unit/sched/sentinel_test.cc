@@ -18,9 +18,10 @@ class Runner
   public:
     Runner()
     {
-        const skua_runner_options options = {
-            2, false, SKUA_SPIN_ADAPTIVE, 0, 0, false, true};
+        skua_runner_options options = {};
 
+        options.loops = 2;
+        options.no_sigint = true;
         EXPECT_EQ(skua_runner_new(&options, &runner_), 0);
     }
     ~Runner()
