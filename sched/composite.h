@@ -62,7 +62,7 @@ struct skui_composite {
 };
 
 /* Room for each kind of composite: they share a class of objects. */
-enum { SKUI_COMPOSITE_BYTES = 192 };
+enum { SKUI_COMPOSITE_BYTES = 256 };
 
 static inline struct skui_composite *skui_composite_of(skua_future *future)
 {

@@ -213,7 +213,6 @@ enum skui_unhold {
 };
 void skui_task_unhold(struct skui_task *task, enum skui_unhold how);
 
-
 /* The task itself: take a request that waits. */
 bool skui_task_take_pending_cancel(struct skui_task *task);
 static inline bool skui_task_take_cancel(struct skui_task *task)

@@ -164,7 +164,7 @@ static bool spin_is_free(void)
            skui_inbox_is_empty(&loop->inbox);
 }
 
-bool skui_waitq_spin(struct skui_waitq_spin *spin, struct skui_spinlock *lock)
+bool skui_waitq_spin(struct skui_waitq_spins *spin, struct skui_spinlock *lock)
 {
     if (spin->rounds == SPIN_ROUNDS || (spin->rounds == 0 && !spin_is_free())) {
         return false;

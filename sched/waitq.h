@@ -77,7 +77,7 @@ struct skui_waitq_chain {
 };
 
 /* How long a caller has spun instead of waiting; all-zero: not yet. */
-struct skui_waitq_spin {
+struct skui_waitq_spins {
     unsigned rounds;
 };
 
@@ -86,7 +86,7 @@ struct skui_waitq_spin {
  * what the caller is about to wait for. False, at once, when that is no use:
  * its loop has other work or no sibling, or it has spun long enough.
  */
-bool skui_waitq_spin(struct skui_waitq_spin *spin, struct skui_spinlock *lock);
+bool skui_waitq_spin(struct skui_waitq_spins *spin, struct skui_spinlock *lock);
 
 /*
  * Get ready to wait, with *lock held; then skui_waitq_leave() or

@@ -120,7 +120,7 @@ static bool permits_hand_on(struct skui_waitq_node *node, bool may_keep)
 
 int skui_permits_wait(struct skui_permits *permits, int64_t deadline_ns)
 {
-    struct skui_waitq_spin spin = {0};
+    struct skui_waitq_spins spin = {0};
     struct skui_waitq_node node;
     int status;
 

@@ -284,7 +284,7 @@ static bool putter_hand_on(struct skui_waitq_node *node, bool may_keep)
 static SKUI_NOINLINE int queue_put_waiting(struct queue *queue, void *item,
                                            int64_t deadline_ns)
 {
-    struct skui_waitq_spin spin = {0};
+    struct skui_waitq_spins spin = {0};
     struct skui_waitq_node node;
     int status;
 
@@ -408,7 +408,7 @@ static bool getter_hand_on(struct skui_waitq_node *node, bool may_keep)
 static SKUI_NOINLINE int queue_get_waiting(struct queue *queue, void **out_item,
                                            int64_t deadline_ns)
 {
-    struct skui_waitq_spin spin = {0};
+    struct skui_waitq_spins spin = {0};
     struct getter getter;
     int status;
 

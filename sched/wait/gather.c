@@ -428,9 +428,10 @@ static int gather_prepare(struct gather *gather, skua_awaitable awaitable,
     int status;
 
     if (awaitable.future == NULL) {
-        status = skui_task_create_observed(awaitable.fn, awaitable.arg,
-                                           &gather->observer, &task);
+        status = skui_task_create_observed(NULL, awaitable.fn, awaitable.arg, 1,
+                                           &task);
         if (status == 0) {
+            task->observer = &gather->observer;
             task->index = index;
             result_expect(result, &task->future, NULL);
         }

@@ -104,11 +104,12 @@ static void race_start_next(struct race *race, const skua_awaitable *functions,
     const skua_awaitable *function = &functions[race->started];
     struct skui_task *child;
 
-    race->start_status = skui_task_create_observed(function->fn, function->arg,
-                                                   &race->observer, &child);
+    race->start_status =
+        skui_task_create_observed(NULL, function->fn, function->arg, 1, &child);
     if (race->start_status < 0) {
         return;
     }
+    child->observer = &race->observer;
     race->next_ns = skui_clock_after(delay_ns);
     skui_spinlock_lock(&race->lock);
     child->index = race->started++;
@@ -250,7 +251,7 @@ int skua_staggered_race(const skua_awaitable *functions, size_t count,
                         int64_t delay_ns, size_t *out_winner, void **out_result,
                         int *statuses)
 {
-    struct race race = {.observer = {race_child_ended},
+    struct race race = {.observer = {.ended = race_child_ended},
                         .statuses = statuses,
                         .count = count,
                         .winner = count};

@@ -296,8 +296,8 @@ class QueueShuffle : public Shuffle
             EXPECT_EQ(0, skua_lifo_queue_init(&queue_, maxsize));
             break;
         case QueueOrder::kPriority:
-            EXPECT_EQ(
-                0, skua_priority_queue_init(&queue_, maxsize, compare_priorities));
+            EXPECT_EQ(0, skua_priority_queue_init(&queue_, maxsize,
+                                                  compare_priorities));
             break;
         }
         dropped = &drops_;

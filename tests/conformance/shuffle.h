@@ -391,13 +391,12 @@ class Shuffle
             break;
         case 2:
             if (!running_.empty()) {
-                cancel(running_[static_cast<size_t>(random_.below(
-                    static_cast<unsigned>(running_.size())))]);
+                cancel(running_[static_cast<size_t>(
+                    random_.below(static_cast<unsigned>(running_.size())))]);
             }
             break;
         case 3:
-            stage_.set_clock(stage_.now_ns() +
-                             SKUA_MS * random_.below(4));
+            stage_.set_clock(stage_.now_ns() + SKUA_MS * random_.below(4));
             break;
         default:
             operate();
@@ -419,8 +418,7 @@ class Shuffle
         for (size_t i = running_.size(); i-- > 0;) {
             EXPECT_EQ(model_.ended(running_[i]), stage_.ended(running_[i]));
             if (model_.ended(running_[i])) {
-                running_.erase(running_.begin() +
-                               static_cast<ptrdiff_t>(i));
+                running_.erase(running_.begin() + static_cast<ptrdiff_t>(i));
             }
         }
     }

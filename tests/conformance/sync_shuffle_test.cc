@@ -132,12 +132,10 @@ class SemaphoreShuffle : public Shuffle
   public:
     explicit SemaphoreShuffle(uint64_t seed)
         : Shuffle(model_, seed), start_(static_cast<int>(seed % 4)),
-          bounded_(seed % 2 == 0),
-          model_(start_, bounded_ ? start_ : INT32_MAX)
+          bounded_(seed % 2 == 0), model_(start_, bounded_ ? start_ : INT32_MAX)
     {
-        EXPECT_EQ(0, bounded_
-                         ? skua_bounded_semaphore_init(&semaphore_, start_)
-                         : skua_semaphore_init(&semaphore_, start_));
+        EXPECT_EQ(0, bounded_ ? skua_bounded_semaphore_init(&semaphore_, start_)
+                              : skua_semaphore_init(&semaphore_, start_));
     }
 
   protected:
@@ -635,9 +633,9 @@ class ConditionShuffle : public Shuffle
         if (locked) {
             const int count = random_.below(3);
 
-            EXPECT_EQ(model_.notify(count),
-                      skua_condition_notify(&condition_,
-                                            static_cast<size_t>(count)));
+            EXPECT_EQ(
+                model_.notify(count),
+                skua_condition_notify(&condition_, static_cast<size_t>(count)));
             model_.unlock();
             EXPECT_EQ(0, skua_condition_release(&condition_));
         }

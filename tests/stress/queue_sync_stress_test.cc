@@ -33,10 +33,9 @@ class QueueStorm : public Storm
             const int mine = producers_++;
 
             for (int i = 0; i < items;) {
-                const int status =
-                    skua_queue_put_until(&queue_,
-                                         as_pointer(mine * kMostItems + i),
-                                         any_deadline(random));
+                const int status = skua_queue_put_until(
+                    &queue_, as_pointer(mine * kMostItems + i),
+                    any_deadline(random));
 
                 if (status == SKUA_ESHUTDOWN) {
                     return;
@@ -59,8 +58,8 @@ class QueueStorm : public Storm
 
             for (;;) {
                 void *item = nullptr;
-                const int status = skua_queue_get_until(&queue_, &item,
-                                                        any_deadline(random));
+                const int status =
+                    skua_queue_get_until(&queue_, &item, any_deadline(random));
 
                 if (status == SKUA_ESHUTDOWN) {
                     return;
@@ -235,39 +234,39 @@ TEST_P(QueueStorm, JoinEndsExactly)
     constexpr int kItems = 24;
     const int rounds = kRaceDetector ? 20 : 150;
 
-    EXPECT_EQ(0, run([&] {
-                  for (int round = 0; round < rounds; round++) {
-                      std::atomic<int> handled = 0;
-                      const auto join = [&](Random &random) {
-                          int status = -ETIMEDOUT;
+    EXPECT_EQ(
+        0, run([&] {
+            for (int round = 0; round < rounds; round++) {
+                std::atomic<int> handled = 0;
+                const auto join = [&](Random &random) {
+                    int status = -ETIMEDOUT;
 
-                          while (status < 0) {
-                              status = skua_queue_join_until(
-                                  &queue_, any_deadline(random));
-                          }
-                          EXPECT_EQ(kItems, handled);
-                      };
+                    while (status < 0) {
+                        status = skua_queue_join_until(&queue_,
+                                                       any_deadline(random));
+                    }
+                    EXPECT_EQ(kItems, handled);
+                };
 
-                      for (int i = 0; i < kItems; i++) {
-                          EXPECT_EQ(
-                              0, skua_queue_put_nowait(&queue_, as_pointer(i)));
-                      }
-                      start_tasks(4, join);
-                      start_threads(1, join);
-                      start_tasks(4, [&](Random &random) {
-                          void *item = nullptr;
+                for (int i = 0; i < kItems; i++) {
+                    EXPECT_EQ(0, skua_queue_put_nowait(&queue_, as_pointer(i)));
+                }
+                start_tasks(4, join);
+                start_threads(1, join);
+                start_tasks(4, [&](Random &random) {
+                    void *item = nullptr;
 
-                          while (skua_queue_get_nowait(&queue_, &item) == 0) {
-                              pause(random);
-                              handled++;
-                              EXPECT_EQ(0, skua_queue_task_done(&queue_));
-                          }
-                      });
-                      wait_for_all(true);
-                      EXPECT_EQ(-EINVAL, skua_queue_task_done(&queue_));
-                  }
-                  return 0;
-              }));
+                    while (skua_queue_get_nowait(&queue_, &item) == 0) {
+                        pause(random);
+                        handled++;
+                        EXPECT_EQ(0, skua_queue_task_done(&queue_));
+                    }
+                });
+                wait_for_all(true);
+                EXPECT_EQ(-EINVAL, skua_queue_task_done(&queue_));
+            }
+            return 0;
+        }));
 }
 
 INSTANTIATE_TEST_SUITE_P(Loops, QueueStorm, testing::Values(1, 2, 4));

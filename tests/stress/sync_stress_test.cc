@@ -64,8 +64,8 @@ TEST_P(SyncStorm, ALockIsHandedRound)
     const auto ping = [&](size_t mine) {
         return [&, mine](Random &random) {
             for (int done = 0; done < visits;) {
-                const int status = skua_lock_acquire_until(
-                    &locks[mine], any_deadline(random));
+                const int status =
+                    skua_lock_acquire_until(&locks[mine], any_deadline(random));
 
                 if (status < 0) {
                     expect_in_vain(status);
@@ -150,8 +150,8 @@ TEST_P(SyncStorm, EachPermitThatIsReleasedIsTakenOnce)
     };
     const auto acquire = [&](Random &random) {
         for (int done = 0; done < permits;) {
-            const int status = skua_semaphore_acquire_until(
-                &semaphore, any_deadline(random));
+            const int status =
+                skua_semaphore_acquire_until(&semaphore, any_deadline(random));
 
             if (status == 0) {
                 done++;
@@ -232,14 +232,13 @@ TEST_P(SyncStorm, ASetThatIsClearedAtOnceReachesAllWhoWait)
                       std::vector<Future> tasks;
 
                       for (size_t i = 0; i < kTasks; i++) {
-                          tasks.push_back(
-                              spawn_on(loops()[i % loops().size()],
-                                       [&] {
-                                           woken +=
-                                               skua_event_wait(&event) == 0;
-                                           return 0;
-                                       },
-                                       true));
+                          tasks.push_back(spawn_on(
+                              loops()[i % loops().size()],
+                              [&] {
+                                  woken += skua_event_wait(&event) == 0;
+                                  return 0;
+                              },
+                              true));
                       }
                       settle();
                       EXPECT_EQ(0, skua_event_set(&event));
