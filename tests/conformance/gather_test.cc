@@ -671,6 +671,95 @@ TEST_P(ConformanceMany, N078_AGatherThatWaitsForItselfCanBeCancelled)
               }));
 }
 
+TEST_P(ConformanceMany, N078_TwoThatWaitForEachOtherCanBeCancelled)
+{
+    EXPECT_EQ(0, run([&] {
+                  Future ready = make_future();
+                  Gathering first;
+                  Gathering second;
+
+                  first.add(call([&] {
+                      EXPECT_EQ(0, skua_await(ready.get(), nullptr));
+                      return second.wait();
+                  }));
+                  second.add(call([&] {
+                      EXPECT_EQ(0, skua_await(ready.get(), nullptr));
+                      return first.wait();
+                  }));
+                  first.start();
+                  second.start();
+                  EXPECT_EQ(0, skua_future_set_result(ready.get(), nullptr));
+                  EXPECT_EQ(0, skua_sleep(SKUA_MS));
+                  EXPECT_EQ(1, skua_future_cancel(first.get()));
+                  EXPECT_EQ(SKUA_ECANCELED, first.wait());
+                  EXPECT_EQ(SKUA_ECANCELED, second.wait());
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceMany, N078_ARequestThatComesTwoWaysIsNoRing)
+{
+    EXPECT_EQ(0, run([&] {
+                  Future inner = make_future();
+                  std::atomic<int> started = 0;
+                  std::atomic<bool> early = false;
+                  Gathering shared;
+                  Gathering outer;
+
+                  shared.add(call([&] {
+                      started++;
+                      EXPECT_EQ(SKUA_ECANCELED, skua_sleep(SKUA_FOREVER));
+                      EXPECT_EQ(0, skua_await(inner.get(), nullptr));
+                      return 0;
+                  }));
+                  shared.start();
+                  for (int i = 0; i < 2; i++) {
+                      outer.add(call([&] {
+                          started++;
+                          EXPECT_EQ(SKUA_ECANCELED, shared.wait());
+                          early = early || !skua_future_done(shared.get());
+                          return SKUA_ECANCELED;
+                      }));
+                  }
+                  outer.start();
+                  while (started < 3) {
+                      EXPECT_EQ(0, skua_yield());
+                  }
+                  EXPECT_EQ(0, skua_sleep(SKUA_MS));
+                  EXPECT_EQ(1, skua_future_cancel(outer.get()));
+                  EXPECT_FALSE(skua_future_done(outer.get()));
+                  EXPECT_EQ(0, skua_future_set_result(inner.get(), nullptr));
+                  EXPECT_EQ(SKUA_ECANCELED, outer.wait());
+                  EXPECT_FALSE(early);
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceMany, N078_EveryRequestBeforeTheAwaitIsPassedOn)
+{
+    EXPECT_EQ(0, run([&] {
+                  Future task = spawn([&] {
+                      std::atomic<int> started = 0;
+                      std::atomic<int> ended = 0;
+                      Gathering all;
+
+                      all.add(
+                          call(slow_to_unwind(started, ended, SKUA_ECANCELED)));
+                      all.start();
+                      while (started < 1) {
+                          EXPECT_EQ(0, skua_yield());
+                      }
+                      EXPECT_EQ(1, skua_task_cancel(skua_current_task()));
+                      EXPECT_EQ(SKUA_ECANCELED, all.wait());
+                      EXPECT_EQ(1, ended);
+                      EXPECT_TRUE(skua_future_done(all.get()));
+                      return 0;
+                  });
+
+                  return skua_await(task.get(), nullptr);
+              }));
+}
+
 /* --- from a plain thread --- */
 
 TEST(ConformanceThreads, N073_AThreadGathersFutures)

@@ -126,6 +126,72 @@ TEST(FutureScrub, FailedGathersLeaveTheListEmpty)
     skua_future_unref(failed);
 }
 
+/* --- nothing is lost --- */
+
+constexpr skui_object_class kClasses[] = {
+    SKUI_OBJECT_FUTURE, SKUI_OBJECT_COMPOSITE, SKUI_OBJECT_WAITER};
+
+/** How many objects of each class are in use, when no other thread lives. */
+std::vector<size_t> objects_in_use()
+{
+    std::vector<size_t> counts;
+
+    for (const skui_object_class which : kClasses) {
+        counts.push_back(skui_object_outside_depot(which));
+    }
+    return counts;
+}
+
+/* One of each, ended in a way that `round` chooses. */
+void use_everything(int round)
+{
+    skua_future *pair[] = {new_future(), new_future()};
+    const skua_awaitable both[] = {skua_awaitable_future(pair[0]),
+                                   skua_awaitable_future(pair[1])};
+    const skua_gather_options options = {round % 2 == 0, false};
+    skua_gather_result results[2];
+    skua_as_completed completed;
+    skua_future *gather = nullptr;
+    skua_future *shield = nullptr;
+    skua_future *next = nullptr;
+
+    EXPECT_EQ(2, skua_as_completed_init(&completed, both, 2, SKUA_FOREVER));
+    EXPECT_EQ(0, skua_gather(both, 2, &options, results, &gather));
+    EXPECT_EQ(0, skua_shield(skua_awaitable_future(gather), &shield));
+    EXPECT_EQ(0, skua_wait(pair, 2, 1, SKUA_FIRST_COMPLETED, nullptr));
+    if (round % 3 == 0) {
+        EXPECT_EQ(1, skua_future_cancel(shield));
+    }
+    if (round % 5 == 0) {
+        EXPECT_EQ(1, skua_future_cancel(gather));
+    } else {
+        EXPECT_EQ(0, skua_future_set_error(pair[1], -EIO));
+    }
+    EXPECT_EQ(1, skua_as_completed_next(&completed, &next));
+    (void)skua_future_result(next, nullptr);
+    skua_as_completed_fini(&completed);
+    (void)skua_future_cancel(pair[0]);
+    (void)skua_await(gather, nullptr);
+    (void)skua_await(shield, nullptr);
+    for (skua_future *future : {pair[0], pair[1], gather, shield}) {
+        skua_future_unref(future);
+    }
+}
+
+TEST(FutureObjects, AllComeBack)
+{
+    std::vector<size_t> before;
+
+    std::thread([] { use_everything(1); }).join();
+    before = objects_in_use();
+    std::thread([] {
+        for (int round = 0; round < 1000; round++) {
+            use_everything(round);
+        }
+    }).join();
+    EXPECT_EQ(before, objects_in_use());
+}
+
 /* --- hooks --- */
 
 bool keep_hook(skui_waiter *waiter, skua_future *, skui_completions *)
