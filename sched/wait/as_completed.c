@@ -422,7 +422,7 @@ int skua_as_completed_next(skua_as_completed *iterator,
         }
         status = call_end(wait.self, &call, status);
         hook = call.hook;
-        status = status == 0 ? 1 : status;
+        status = status >= 0 ? 1 : status;
     }
     if (status == 1) {
         *out_future = hook->future;
@@ -432,13 +432,13 @@ int skua_as_completed_next(skua_as_completed *iterator,
 
 int skua_as_completed_await(skua_as_completed *iterator, void **out_result)
 {
-    skua_future *future;
+    skua_future *future = NULL;
     int status = skua_as_completed_next(iterator, &future);
 
     if (status == 0) {
         return SKUA_EINVALSTATE;
     }
-    return status < 0 ? status : skua_future_result(future, out_result);
+    return future == NULL ? status : skua_future_result(future, out_result);
 }
 
 void skua_as_completed_fini(skua_as_completed *iterator)

@@ -167,14 +167,14 @@ static int relay_new(skua_future *source, skua_loop *loop, bool is_shield,
 
 int skua_shield(skua_awaitable awaitable, skua_future **out_future)
 {
-    skua_future *source;
+    skua_future *source = NULL;
     int status =
         out_future == NULL ? -EINVAL : skui_awaitables_check(&awaitable, 1);
 
     if (status == 0) {
         status = skua_ensure_future(NULL, awaitable, &source);
     }
-    if (status < 0) {
+    if (source == NULL) {
         return status;
     }
     if (skui_future_is_done(source)) {
