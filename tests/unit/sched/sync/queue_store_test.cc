@@ -40,8 +40,7 @@ class Store
     explicit Store(skui_queue_order order)
     {
         store_.order = order;
-        store_.compare =
-            order == SKUI_QUEUE_PRIORITY ? compare_tens : nullptr;
+        store_.compare = order == SKUI_QUEUE_PRIORITY ? compare_tens : nullptr;
     }
 
     void push(intptr_t value)
@@ -191,10 +190,10 @@ TEST(QueueStore, AgreesWithAPlainList)
                 if (order == SKUI_QUEUE_LIFO) {
                     at = list.begin();
                 } else if (order == SKUI_QUEUE_PRIORITY) {
-                    at = std::find_if(
-                        list.begin(), list.end(), [value](intptr_t other) {
-                            return value / 10 < other / 10;
-                        });
+                    at = std::find_if(list.begin(), list.end(),
+                                      [value](intptr_t other) {
+                                          return value / 10 < other / 10;
+                                      });
                 }
                 list.insert(at, value);
                 store.push(value);
