@@ -332,6 +332,7 @@ class Shuffle
         for (int i = 0; i < steps && agrees(); i++) {
             step();
         }
+        finish();
         for (int i = 0; i < 64 && agrees() && !model_.idle(); i++) {
             turn();
         }
@@ -351,6 +352,11 @@ class Shuffle
   protected:
     virtual void operate() = 0; /* one random operation */
     virtual void compare() = 0;
+
+    /** Let go of what the driver itself has: waiters may need it to end. */
+    virtual void finish()
+    {
+    }
 
     int new_actor()
     {

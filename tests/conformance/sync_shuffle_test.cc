@@ -627,15 +627,24 @@ class ConditionShuffle : public Shuffle
             start_waiter();
             return;
         }
-        const bool locked = model_.try_lock();
-
-        EXPECT_EQ(locked ? 0 : -EAGAIN, skua_lock_acquire_nowait(&lock_));
-        if (locked) {
+        if (!holding_) {
+            holding_ = model_.try_lock();
+            EXPECT_EQ(holding_ ? 0 : -EAGAIN, skua_lock_acquire_nowait(&lock_));
+        } else if (random_.below(2) == 0) {
             const int count = random_.below(3);
 
             EXPECT_EQ(
                 model_.notify(count),
                 skua_condition_notify(&condition_, static_cast<size_t>(count)));
+        } else {
+            finish();
+        }
+    }
+
+    void finish() override
+    {
+        if (holding_) {
+            holding_ = false;
             model_.unlock();
             EXPECT_EQ(0, skua_condition_release(&condition_));
         }
@@ -669,6 +678,7 @@ class ConditionShuffle : public Shuffle
     }
 
     ConditionModel model_;
+    bool holding_ = false; /* the driver has the lock, over several steps */
     skua_lock lock_ = {};
     skua_condition condition_ = [this] {
         skua_condition made = {};
