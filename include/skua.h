@@ -6,6 +6,7 @@
 #define SKUA_H
 
 #include <skua/debug.h>
+#include <skua/context.h>
 #include <skua/exception.h>
 #include <skua/executor.h>
 #include <skua/future.h>

@@ -18,6 +18,7 @@
 
 #include "skua/loop.h"
 
+#include "../sched/context.h"
 #include "../sched/memory.h"
 
 /* A watch's key: 1 on top, 32 bits of generation, 31 bits of descriptor. */
@@ -27,7 +28,8 @@ enum { KEY_FD_BITS = 31, SMALLEST_CAPACITY = 64 };
 struct watch_callback {
     skua_callback_fn *fn; /* NULL: not watched in this direction */
     void *arg;
-    skua_handle *queued; /* owned; NULL: none */
+    skua_handle *queued; /* owned; the latest; NULL: none */
+    uintptr_t context;   /* owned: what the first one runs in */
 };
 
 struct skui_watch {
@@ -45,11 +47,14 @@ void skui_watches_init(struct skui_watches *watches, skua_loop *loop,
 
 static void callback_clear(struct watch_callback *callback)
 {
-    if (callback->queued != NULL) {
-        (void)skua_handle_cancel(callback->queued);
-        skua_handle_unref(callback->queued);
-    }
+    struct watch_callback old = *callback;
+
     memset(callback, 0, sizeof(*callback));
+    if (old.queued != NULL) {
+        (void)skua_handle_cancel(old.queued);
+        skua_handle_unref(old.queued);
+    }
+    skui_context_release_word(old.context); /* may call users' code: last */
 }
 
 static void watch_free(struct skui_watch *watch)
@@ -183,6 +188,7 @@ int skui_watches_add(struct skui_watches *watches, int fd,
     callback_clear(&watch->of[direction]);
     watch->of[direction].fn = fn;
     watch->of[direction].arg = arg;
+    watch->of[direction].context = skui_context_capture();
     return 0;
 }
 
@@ -213,7 +219,8 @@ bool skui_watch_is_key(uint64_t key)
     return (key & KEY_WATCH) != 0;
 }
 
-/* Queue one callback. When memory is short the event simply comes again. */
+/* Queue one callback; it goes on in the context of the one before. When memory
+ * is short the event simply comes again. */
 static int callback_queue(struct skui_watches *watches,
                           struct watch_callback *callback)
 {
@@ -223,6 +230,7 @@ static int callback_queue(struct skui_watches *watches,
         0) {
         return 0;
     }
+    skui_handle_join_context(handle, callback->queued, callback->context);
     skua_handle_unref(callback->queued);
     callback->queued = skua_handle_ref(handle);
     skui_loop_queue_handle(watches->loop, handle);

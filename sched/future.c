@@ -44,22 +44,11 @@
 
 _Static_assert(sizeof(struct skua_future) <= SKUI_CACHE_LINE,
                "a future is one cache line");
+_Static_assert(sizeof(struct skui_waiter) <= SKUI_CACHE_LINE,
+               "a waiter is one cache line");
 
 /* An empty part in `handoff`, distinct from nothing offered. */
 static struct skui_runnable handoff_empty;
-
-void skui_waiter_free(struct skui_waiter *waiter)
-{
-    skui_object_put(SKUI_OBJECT_WAITER, waiter);
-}
-
-void skui_waiter_discard(struct skui_waiter *waiter)
-{
-    skua_future *future = waiter->future;
-
-    skui_waiter_free(waiter);
-    skua_future_unref(future);
-}
 
 /* --- life of a future --- */
 
@@ -72,6 +61,7 @@ void skui_future_init(skua_future *future, enum skui_future_kind kind,
     skui_store_relaxed(&future->dead, 0u);      /* relaxed: as above */
     /* relaxed: as above */
     skui_store_relaxed(&future->scrub_at, (uint16_t)SKUI_SCRUB_MINIMUM);
+    skui_store_relaxed(&future->number, 0u); /* relaxed: as above */
     future->status = 0;
     future->value = NULL;
     future->exception = NULL;
@@ -173,7 +163,7 @@ void skua_future_unref(skua_future *future)
     }
     skui_future_fini(future);
     if (skui_future_is_task(future)) {
-        skui_object_put(SKUI_OBJECT_TASK, skui_task_of(future));
+        skui_task_put(skui_task_of(future));
     } else if (future->kind == SKUI_FUTURE_COMPOSITE) {
         skui_composite_free(skui_composite_of(future));
     } else {
@@ -213,10 +203,7 @@ static void fire_thread(struct skui_waiter *waiter)
 
 static void fire_inline(struct skui_waiter *waiter, skua_future *future)
 {
-    struct skui_frame saved = skui_frame_enter();
-
-    waiter->to.fn(future, waiter->arg);
-    skui_report_raised(&saved, "exception in done callback", future, NULL);
+    skui_waiter_call(waiter, future);
     skui_waiter_free(waiter);
 }
 
@@ -235,6 +222,16 @@ static void fire_hook(struct skui_waiter *waiter, skua_future *future,
     skui_store_release(&waiter->life, (uint32_t)SKUI_WAITER_TAKEN);
 }
 
+static void fire_callback(struct skui_waiter *waiter, skua_future *future)
+{
+    skua_loop *loop = waiter->loop;
+
+    waiter->future = skua_future_ref(future);
+    if (!skui_loop_queue(loop, waiter->loop_id, &waiter->runnable)) {
+        skui_waiter_discard(waiter);
+    }
+}
+
 static void fire_waiter(struct skui_waiter *waiter, skua_future *future,
                         struct skui_completions *due)
 {
@@ -249,31 +246,12 @@ static void fire_waiter(struct skui_waiter *waiter, skua_future *future,
         fire_hook(waiter, future, due);
         break;
     case SKUI_WAITER_CALLBACK:
-        waiter->future = skua_future_ref(future);
-        if (!skui_loop_queue(waiter->loop, waiter->loop_id,
-                             &waiter->runnable)) {
-            skui_waiter_discard(waiter);
-        }
+        fire_callback(waiter, future);
         break;
     case SKUI_WAITER_INLINE:
         fire_inline(waiter, future);
         break;
     }
-}
-
-void skui_waiter_run(skua_loop *loop, struct skui_waiter *waiter)
-{
-    skua_future *future = waiter->future;
-
-    if (SKUI_UNLIKELY(loop->timed)) {
-        skui_slow_begin(
-            loop, &(struct skui_step){.future = future, .is_callback = true});
-    }
-    fire_inline(waiter, future);
-    if (SKUI_UNLIKELY(loop->timed)) {
-        skui_slow_end(loop);
-    }
-    skua_future_unref(future);
 }
 
 /* Fire a list, newest first as it comes, oldest first as it goes. */
@@ -554,35 +532,6 @@ bool skui_future_register_task(skua_future *future, struct skui_task *task)
     return future_push(future, &task->runnable);
 }
 
-struct skui_waiter *skui_waiter_make(enum skui_waiter_kind kind,
-                                     skua_done_callback_fn *fn, void *arg)
-{
-    struct skui_waiter *waiter = skui_object_get(SKUI_OBJECT_WAITER);
-
-    if (waiter != NULL) {
-        waiter->runnable.kind = SKUI_RUNNABLE_CALLBACK;
-        waiter->runnable.detail = kind;
-        waiter->to.fn = fn;
-        waiter->arg = arg;
-        waiter->future = NULL;
-        waiter->loop = NULL;
-        waiter->loop_id = 0;
-    }
-    return waiter;
-}
-
-struct skui_waiter *skui_waiter_make_hook(skui_hook_fn *hook, void *arg,
-                                          skua_future *future)
-{
-    struct skui_waiter *waiter = skui_waiter_make(SKUI_WAITER_HOOK, NULL, arg);
-
-    if (waiter != NULL) {
-        waiter->to.hook = hook;
-        waiter->future = future;
-    }
-    return waiter;
-}
-
 int skui_future_add_inline(skua_future *future, skua_done_callback_fn *fn,
                            void *arg)
 {
@@ -597,8 +546,8 @@ int skui_future_add_inline(skua_future *future, skua_done_callback_fn *fn,
     return 0;
 }
 
-int skua_future_add_done_callback(skua_future *future,
-                                  skua_done_callback_fn *fn, void *arg)
+int skua_future_add_done_callback_in(skua_future *future, skua_context *context,
+                                     skua_done_callback_fn *fn, void *arg)
 {
     skua_loop *loop = skui_loop_self();
     struct skui_waiter *waiter;
@@ -623,8 +572,16 @@ int skua_future_add_done_callback(skua_future *future,
     }
     waiter->loop = loop;
     waiter->loop_id = skui_loop_id(loop);
+    /* relaxed: published by FU2 */
+    skui_store_relaxed(&waiter->context, skui_context_choose(context));
     if (!skui_future_register(future, waiter)) {
         fire_waiter(waiter, future, NULL);
     }
     return 0;
+}
+
+int skua_future_add_done_callback(skua_future *future,
+                                  skua_done_callback_fn *fn, void *arg)
+{
+    return skua_future_add_done_callback_in(future, NULL, fn, arg);
 }

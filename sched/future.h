@@ -24,6 +24,7 @@
 #ifndef SKUI_FUTURE_H
 #define SKUI_FUTURE_H
 
+#include "context.h"
 #include "exception.h"
 #include "runnable.h"
 #include "skua/future.h"
@@ -64,7 +65,9 @@ struct skua_future {
     _Atomic(uint32_t) refs;                  /* RF1 */
     _Atomic(uint16_t) dead;     /* relaxed: nodes that left, about */
     _Atomic(uint16_t) scrub_at; /* relaxed: how many are worth a scrub */
-    int status; /* owned by the completer until DONE, as below */
+    int status;               /* owned by the completer until DONE, as below */
+    _Atomic(uint32_t) number; /* relaxed: of a task; 0 until its name is asked
+                                 for */
     union {
         struct {
             void *value;
@@ -118,10 +121,14 @@ struct skui_waiter {
         skui_hook_fn *hook;
     } to;
     void *arg;
-    skua_future *future; /* CALLBACK: a reference; HOOK: the owner's */
     union {
-        skua_loop *loop;          /* CALLBACK */
-        struct skui_waiter *link; /* HOOK: the owner's */
+        skua_loop *loop;     /* CALLBACK, until it is fired */
+        skua_future *future; /* CALLBACK, once it is: a reference; HOOK: the
+                                owner's */
+    };
+    union {
+        skui_context_slot context; /* CX1; CALLBACK */
+        struct skui_waiter *link;  /* HOOK: the owner's */
     };
     union {
         uint32_t loop_id; /* CALLBACK */
@@ -208,6 +215,7 @@ void skui_future_forgive(skua_future *future);
 bool skui_future_mark(skua_future *future, uintptr_t flag);
 
 /* A waiter; NULL when memory is short. */
+/* waiter.c. A waiter; NULL when memory is short. */
 struct skui_waiter *skui_waiter_make(enum skui_waiter_kind kind,
                                      skua_done_callback_fn *fn, void *arg);
 struct skui_waiter *skui_waiter_make_hook(skui_hook_fn *hook, void *arg,
@@ -248,6 +256,9 @@ int skui_future_add_inline(skua_future *future, skua_done_callback_fn *fn,
                            void *arg);
 
 /* `loop` took a CALLBACK waiter from its queue: run it and free it. */
+/* Call its fn(future, arg). */
+void skui_waiter_call(struct skui_waiter *waiter, skua_future *future);
+/* Run a CALLBACK waiter that `loop` took from its queue; frees it. */
 void skui_waiter_run(skua_loop *loop, struct skui_waiter *waiter);
 /* Free a CALLBACK waiter that will not run. */
 void skui_waiter_discard(struct skui_waiter *waiter);

@@ -94,9 +94,11 @@ struct weed {
     const struct skui_task *task; /* this one, unless NULL */
     int removed;                  /* how many of those were found */
     uint32_t live;                /* how many stay */
+    struct skui_runnable *gone;   /* to be freed when the list is back: what
+                                     holds a context may call users' code */
 };
 
-/* Whether a node goes; frees what does, but for a task. */
+/* Whether a node goes: it is freed then, or will be, but for a task. */
 static bool weed_node(struct weed *weed, struct skui_runnable *node)
 {
     struct skui_waiter *waiter = skui_node_waiter(node);
@@ -113,8 +115,12 @@ static bool weed_node(struct weed *weed, struct skui_runnable *node)
             return false;
         }
         weed->removed++;
-        /* FU3 acquire: pairs with skui_future_leave(). */
-    } else if (skui_load_acquire(&waiter->life) != SKUI_WAITER_LEFT) {
+        skui_node_set_next(node, weed->gone);
+        weed->gone = node;
+        return true;
+    }
+    /* FU3 acquire: pairs with skui_future_leave(). */
+    if (skui_load_acquire(&waiter->life) != SKUI_WAITER_LEFT) {
         return false;
     }
     skui_waiter_free(waiter);
@@ -170,6 +176,12 @@ static bool future_scrub(skua_future *future, struct weed *weed)
     /* relaxed: written under SCRUB, read as a hint */
     skui_store_relaxed(&future->scrub_at, scrub_threshold(weed->live));
     scrub_end(future, list);
+    while (weed->gone != NULL) {
+        struct skui_waiter *waiter = skui_node_waiter(weed->gone);
+
+        weed->gone = skui_node_next(weed->gone);
+        skui_waiter_free(waiter);
+    }
     return true;
 }
 

@@ -60,6 +60,7 @@ static bool handle_is_timer(const skua_handle *handle)
     return handle->runnable.detail != 0;
 }
 
+/* In no context yet. */
 static void handle_init(skua_handle *handle, skua_loop *loop,
                         skua_callback_fn *fn, void *arg, uint32_t refs)
 {
@@ -68,9 +69,10 @@ static void handle_init(skua_handle *handle, skua_loop *loop,
     handle->arg = arg;
     handle->loop = loop;
     handle->loop_id = skui_loop_id(loop);
-    /* relaxed, both: not shared yet */
-    skui_store_relaxed(&handle->state, (uint32_t)HANDLE_PENDING);
-    skui_store_relaxed(&handle->refs, refs); /* relaxed: as above */
+    /* relaxed, all: not shared yet */
+    skui_store_relaxed(&handle->runnable.word, (uint32_t)HANDLE_PENDING);
+    skui_store_relaxed(&handle->context, (uintptr_t)0); /* relaxed: as above */
+    skui_store_relaxed(&handle->refs, refs);            /* relaxed: as above */
     handle->traced = skui_debug_note(handle, loop, SKUI_ORIGIN_HANDLE);
 }
 
@@ -88,6 +90,17 @@ int skui_handle_new(skua_loop *loop, skua_callback_fn *fn, void *arg,
     return 0;
 }
 
+void skui_handle_join_context(skua_handle *handle, skua_handle *earlier,
+                              uintptr_t context)
+{
+    /* CX1 acquire: it may have been made by another thread. */
+    uintptr_t word =
+        earlier != NULL ? skui_load_acquire(&earlier->context) : context;
+
+    /* relaxed: not shared yet */
+    skui_store_relaxed(&handle->context, skui_context_share_word(word));
+}
+
 skua_handle *skua_handle_ref(skua_handle *handle)
 {
     if (handle != NULL) {
@@ -102,6 +115,7 @@ static void handle_free(skua_handle *handle)
     if (SKUI_UNLIKELY(handle->traced)) {
         skui_origin_forget(handle);
     }
+    skui_context_release(&handle->context);
     if (handle_is_timer(handle)) {
         skui_object_put(SKUI_OBJECT_TIMER_HANDLE, timer_handle_of(handle));
     } else {
@@ -128,7 +142,7 @@ static bool timer_drop_waiting(skua_handle *handle)
 
     /* HN1 acquire: who sees that the wheel is left sees the queue's reference
      * as well. */
-    if (skui_load_acquire(&handle->state) != HANDLE_PENDING) {
+    if (skui_load_acquire(&handle->runnable.word) != HANDLE_PENDING) {
         return false;
     }
     if (skui_loop_fork_generation(handle->loop) != skui_fork_generation()) {
@@ -162,7 +176,7 @@ static bool handle_claim(skua_handle *handle, enum handle_state to)
     uint32_t pending = HANDLE_PENDING;
 
     /* HN1 acq_rel: one of run and cancel wins, and sees what came before. */
-    return skui_cas_acq_rel(&handle->state, &pending, (uint32_t)to);
+    return skui_cas_acq_rel(&handle->runnable.word, &pending, (uint32_t)to);
 }
 
 void skui_handle_run(skua_loop *loop, skua_handle *handle)
@@ -175,15 +189,17 @@ void skui_handle_run(skua_loop *loop, skua_handle *handle)
             skui_slow_begin(loop, &(struct skui_step){.handle = handle});
         }
         loop->current_handle = handle;
+        loop->callback_context = &handle->context;
         saved = skui_frame_enter();
         handle->fn(handle->arg);
         skui_report_raised(&saved, "exception in callback", NULL, handle);
+        loop->callback_context = NULL;
         loop->current_handle = NULL;
         if (SKUI_UNLIKELY(loop->timed)) {
             skui_slow_end(loop);
         }
         /* HN1 release: who waits in cancel sees what the callback did. */
-        skui_store_release(&handle->state, (uint32_t)HANDLE_RAN);
+        skui_store_release(&handle->runnable.word, (uint32_t)HANDLE_RAN);
     }
     skua_handle_unref(handle);
 }
@@ -200,7 +216,7 @@ static bool timer_cancel_waiting(skua_handle *handle)
     if (waits) {
         skui_timers_remove(timers, timer);
         /* HN1 release: set before anybody can claim it. */
-        skui_store_release(&handle->state, (uint32_t)HANDLE_CANCELLED);
+        skui_store_release(&handle->runnable.word, (uint32_t)HANDLE_CANCELLED);
     }
     skui_spinlock_unlock(&timers->lock);
     return waits;
@@ -209,7 +225,7 @@ static bool timer_cancel_waiting(skua_handle *handle)
 static bool handle_is_running(skua_handle *handle)
 {
     /* HN1 acquire: pairs with the end of skui_handle_run(). */
-    return skui_load_acquire(&handle->state) == HANDLE_RUNNING;
+    return skui_load_acquire(&handle->runnable.word) == HANDLE_RUNNING;
 }
 
 /* Whether the callback of `handle` waits for that of `mine`, perhaps by way of
@@ -273,7 +289,7 @@ int skua_handle_cancel(skua_handle *handle)
     }
     if ((handle_is_timer(handle) &&
          /* relaxed: once left, PENDING does not come back */
-         skui_load_relaxed(&handle->state) == HANDLE_PENDING &&
+         skui_load_relaxed(&handle->runnable.word) == HANDLE_PENDING &&
          timer_cancel_waiting(handle)) ||
         handle_claim(handle, HANDLE_CANCELLED)) {
         return 1;
@@ -286,7 +302,7 @@ bool skua_handle_cancelled(const skua_handle *handle)
 {
     /* HN1 acquire: pairs with skua_handle_cancel(). */
     return handle != NULL &&
-           skui_load_acquire(&((skua_handle *)handle)->state) ==
+           skui_load_acquire(&((skua_handle *)handle)->runnable.word) ==
                HANDLE_CANCELLED;
 }
 
@@ -304,8 +320,8 @@ void skui_loop_queue_handle(skua_loop *loop, skua_handle *handle)
     }
 }
 
-static int loop_call(skua_loop *loop, skua_callback_fn *fn, void *arg,
-                     skua_handle **out_handle)
+static int loop_call(skua_loop *loop, skua_context *context,
+                     skua_callback_fn *fn, void *arg, skua_handle **out_handle)
 {
     skua_handle *handle;
     int status = skui_handle_new(loop, fn, arg, &handle);
@@ -313,6 +329,8 @@ static int loop_call(skua_loop *loop, skua_callback_fn *fn, void *arg,
     if (status < 0) {
         return status;
     }
+    /* relaxed: not shared yet */
+    skui_store_relaxed(&handle->context, skui_context_choose(context));
     if (out_handle != NULL) {
         *out_handle = skua_handle_ref(handle);
     }
@@ -327,84 +345,127 @@ static int loop_call(skua_loop *loop, skua_callback_fn *fn, void *arg,
     return 0;
 }
 
-int skua_loop_call_soon(skua_loop *loop, skua_callback_fn *fn, void *arg,
-                        skua_handle **out_handle)
+int skua_loop_call_soon_in(skua_loop *loop, skua_context *context,
+                           skua_callback_fn *fn, void *arg,
+                           skua_handle **out_handle)
 {
     int status =
         loop == NULL || fn == NULL ? -EINVAL : skui_loop_check_own(loop);
 
-    return status < 0 ? status : loop_call(loop, fn, arg, out_handle);
+    return status < 0 ? status : loop_call(loop, context, fn, arg, out_handle);
+}
+
+int skua_loop_call_soon(skua_loop *loop, skua_callback_fn *fn, void *arg,
+                        skua_handle **out_handle)
+{
+    return skua_loop_call_soon_in(loop, NULL, fn, arg, out_handle);
+}
+
+int skua_loop_call_soon_threadsafe_in(skua_loop *loop, skua_context *context,
+                                      skua_callback_fn *fn, void *arg,
+                                      skua_handle **out_handle)
+{
+    int status =
+        loop == NULL || fn == NULL ? -EINVAL : skui_loop_check_open(loop);
+
+    return status < 0 ? status : loop_call(loop, context, fn, arg, out_handle);
 }
 
 int skua_loop_call_soon_threadsafe(skua_loop *loop, skua_callback_fn *fn,
                                    void *arg, skua_handle **out_handle)
 {
-    int status =
-        loop == NULL || fn == NULL ? -EINVAL : skui_loop_check_open(loop);
-
-    return status < 0 ? status : loop_call(loop, fn, arg, out_handle);
+    return skua_loop_call_soon_threadsafe_in(loop, NULL, fn, arg, out_handle);
 }
 
-static int loop_start_timer(skua_loop *loop, int64_t when_ns,
-                            skua_callback_fn *fn, void *arg,
-                            skua_handle **out_handle)
+/* A timer that is not started; it sees no context. NULL: no memory. */
+static struct timer_handle *timer_make(skua_loop *loop, int64_t when_ns,
+                                       skua_callback_fn *fn, void *arg,
+                                       uint32_t refs)
 {
     struct timer_handle *timer = skui_object_get(SKUI_OBJECT_TIMER_HANDLE);
+
+    if (timer != NULL) {
+        handle_init(&timer->handle, loop, fn, arg, refs);
+        timer->handle.runnable.detail = 1;
+        timer->when_ns = when_ns;
+        timer->timer.kind = SKUI_TIMER_OF_HANDLE;
+    }
+    return timer;
+}
+
+static void timer_start(struct timer_handle *timer, skua_handle **out_handle)
+{
+    skua_loop *loop = timer->handle.loop;
+
+    if (out_handle != NULL) {
+        *out_handle = &timer->handle;
+    }
+    skui_timers_start(&loop->timers, &timer->timer, timer->when_ns);
+    if (skui_loop_self() != loop) {
+        skui_loop_wake(loop);
+    }
+}
+
+int skua_loop_call_at_in(skua_loop *loop, skua_context *context,
+                         int64_t when_ns, skua_callback_fn *fn, void *arg,
+                         skua_handle **out_handle)
+{
+    struct timer_handle *timer;
+    int status;
+
+    if (loop == NULL || fn == NULL || when_ns == SKUA_NOT_A_TIME) {
+        return -EINVAL;
+    }
+    /* What runs here is open, and of this process. */
+    status = skui_loop_self() == loop ? 0 : skui_loop_check_own(loop);
+    if (status < 0) {
+        return status;
+    }
+    timer = timer_make(loop, when_ns, fn, arg, out_handle != NULL ? 1 : 0);
+    if (timer == NULL) {
+        return -ENOMEM;
+    }
+    /* relaxed: not shared yet */
+    skui_store_relaxed(&timer->handle.context, skui_context_choose(context));
+    timer_start(timer, out_handle);
+    return 0;
+}
+
+int skui_loop_call_at(skua_loop *loop, int64_t when_ns, skua_callback_fn *fn,
+                      void *arg, skua_handle **out_handle)
+{
+    struct timer_handle *timer =
+        timer_make(loop, when_ns, fn, arg, out_handle != NULL ? 1 : 0);
 
     if (timer == NULL) {
         return -ENOMEM;
     }
-    handle_init(&timer->handle, loop, fn, arg, out_handle != NULL ? 1 : 0);
-    timer->handle.runnable.detail = 1;
-    timer->when_ns = when_ns;
-    timer->timer.kind = SKUI_TIMER_OF_HANDLE;
-    if (out_handle != NULL) {
-        *out_handle = &timer->handle;
-    }
-    skui_timers_start(&loop->timers, &timer->timer, when_ns);
+    timer_start(timer, out_handle);
     return 0;
 }
 
 int skua_loop_call_at(skua_loop *loop, int64_t when_ns, skua_callback_fn *fn,
                       void *arg, skua_handle **out_handle)
 {
-    bool own;
-    int status;
-
-    if (loop == NULL || fn == NULL || when_ns == SKUA_NOT_A_TIME) {
-        return -EINVAL;
-    }
-    own = skui_loop_self() == loop; /* so it is open, and of this process */
-    status = own ? 0 : skui_loop_check_own(loop);
-    if (status == 0) {
-        status = loop_start_timer(loop, when_ns, fn, arg, out_handle);
-    }
-    if (status == 0 && !own) {
-        skui_loop_wake(loop);
-    }
-    return status;
+    return skua_loop_call_at_in(loop, NULL, when_ns, fn, arg, out_handle);
 }
 
-int skui_loop_call_at(skua_loop *loop, int64_t when_ns, skua_callback_fn *fn,
-                      void *arg, skua_handle **out_handle)
+int skua_loop_call_later_in(skua_loop *loop, skua_context *context,
+                            int64_t delay_ns, skua_callback_fn *fn, void *arg,
+                            skua_handle **out_handle)
 {
-    int status = loop_start_timer(loop, when_ns, fn, arg, out_handle);
-
-    if (status == 0 && skui_loop_self() != loop) {
-        skui_loop_wake(loop);
+    if (delay_ns == SKUA_NOT_A_TIME) {
+        return -EINVAL;
     }
-    return status;
+    return skua_loop_call_at_in(loop, context, skui_clock_after(delay_ns), fn,
+                                arg, out_handle);
 }
 
 int skua_loop_call_later(skua_loop *loop, int64_t delay_ns,
                          skua_callback_fn *fn, void *arg,
                          skua_handle **out_handle)
 {
-    if (delay_ns == SKUA_NOT_A_TIME) {
-        return -EINVAL;
-    }
-    return skua_loop_call_at(loop, skui_clock_after(delay_ns), fn, arg,
-                             out_handle);
+    return skua_loop_call_later_in(loop, NULL, delay_ns, fn, arg, out_handle);
 }
 
 static struct timer_handle *timer_handle_of_timer(struct skui_timer *timer)
@@ -430,12 +491,25 @@ void skui_handle_timer_due(struct skui_timer *timer)
     }
 }
 
-void skui_handle_timer_discard(struct skui_timer *timer)
+void skui_handle_timer_discard(struct skui_timer *timer,
+                               struct skui_runnable **gone)
 {
     skua_handle *handle = &timer_handle_of_timer(timer)->handle;
 
     /* relaxed: dropped to 0 under this lock only, as long as it waited */
     if (skui_load_relaxed(&handle->refs) == 0) {
+        /* relaxed: nobody else knows it */
+        skui_store_relaxed(&handle->runnable.next, *gone);
+        *gone = &handle->runnable;
+    }
+}
+
+void skui_handles_free(struct skui_runnable *gone)
+{
+    while (gone != NULL) {
+        skua_handle *handle = skui_handle_of_runnable(gone);
+
+        gone = skui_load_relaxed(&gone->next); /* relaxed: as above */
         handle_free(handle);
     }
 }

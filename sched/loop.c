@@ -93,6 +93,8 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     loop->current = NULL;
     loop->current_handle = NULL;
     loop->run_future = NULL;
+    loop->callback_context = NULL;
+    loop->entered = NULL;
     loop->in_batch = false;
     loop->timed = false;
     loop->turn = 0;

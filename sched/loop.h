@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 #include "clock.h"
+#include "context.h"
 #include "coroutine.h"
 #include "inbox.h"
 #include "poller.h"
@@ -107,9 +108,11 @@ struct skua_loop {
     struct skui_coroutine scheduler;
     struct skui_task *current;
     skua_handle *current_handle;
-    bool in_batch; /* runs what was ready */
-    bool timed;    /* in debug mode: for the batch that runs */
-    uint8_t turn;  /* polls since it took of a backlog in the inject queue */
+    skui_context_slot *callback_context; /* of the callback that runs */
+    skua_context *entered;               /* by it; NULL between callbacks */
+    bool in_batch;                       /* runs what was ready */
+    bool timed;   /* in debug mode: for the batch that runs */
+    uint8_t turn; /* polls since it took of a backlog in the inject queue */
     uint32_t runs_since_poll;
     uint64_t poll_due_ticks; /* siblings: when to poll at the latest */
     bool polled;             /* in this iteration */
@@ -248,7 +251,11 @@ void skui_handle_run(skua_loop *loop, skua_handle *handle);
 void skui_handle_discard(skua_handle *handle);
 skua_handle *skui_handle_of_runnable(struct skui_runnable *runnable);
 void skui_handle_timer_due(struct skui_timer *timer);
-void skui_handle_timer_discard(struct skui_timer *timer);
+/* What nobody refers to goes into the list `gone`: it is freed once the lock
+ * is released, since contexts may call users' code. */
+void skui_handle_timer_discard(struct skui_timer *timer,
+                               struct skui_runnable **gone);
+void skui_handles_free(struct skui_runnable *gone);
 void skui_handle_classes_init(void);
 void skui_handles_after_fork(void);
 

@@ -215,9 +215,8 @@ static void closing_bury(struct closing *closing)
 
 static void timer_discard(struct skui_timer *timer, void *arg)
 {
-    (void)arg;
     if (timer->kind == SKUI_TIMER_OF_HANDLE) {
-        skui_handle_timer_discard(timer);
+        skui_handle_timer_discard(timer, arg);
     }
 }
 
@@ -232,7 +231,10 @@ static void loop_refuse(skua_loop *loop)
 
 static void loop_seal(skua_loop *loop)
 {
-    (void)skui_timers_fire_due(&loop->timers, INT64_MAX, timer_discard, NULL);
+    struct skui_runnable *gone = NULL;
+
+    (void)skui_timers_fire_due(&loop->timers, INT64_MAX, timer_discard, &gone);
+    skui_handles_free(gone);
     /* PK6 (seq_cst): who pushes from outside and did not see this is waited
      * for. */
     skui_store_seq_cst(&loop->inject_runner, NULL);

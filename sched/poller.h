@@ -66,6 +66,11 @@ int skui_handle_new(skua_loop *loop, skua_callback_fn *fn, void *arg,
                     skua_handle **out_handle);
 void skui_loop_queue_handle(skua_loop *loop, skua_handle *handle);
 
+/* Let a new handle run in the context of `earlier`, or for NULL in what
+ * `context` (of context.h) names. */
+void skui_handle_join_context(skua_handle *handle, skua_handle *earlier,
+                              uintptr_t context);
+
 SKUI_END_DECLS
 
 #endif

@@ -21,8 +21,9 @@ enum skui_runnable_kind {
 struct skui_runnable {
     _Atomic(struct skui_runnable *) next;
     uint64_t ticket; /* place in its loop's order; set when queued there */
-    uint32_t kind;   /* enum skui_runnable_kind; constant while queued */
-    uint32_t detail; /* its owner's; constant while queued */
+    uint16_t kind;   /* enum skui_runnable_kind; constant while queued */
+    uint16_t detail; /* its owner's; constant while queued */
+    _Atomic(uint32_t) word; /* its owner's; no queue looks at it */
 };
 
 /*

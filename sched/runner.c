@@ -30,6 +30,7 @@ enum {
 static void runner_free(skua_runner *runner)
 {
     if (runner != NULL) {
+        skua_context_unref(runner->context);
         skui_release(runner->threads);
         skui_release(runner->loops);
         skui_release_aligned(runner);
@@ -259,10 +260,17 @@ static int runner_run_until_done(skua_runner *runner)
 static int runner_run_main(skua_runner *runner, skua_task_fn *fn, void *arg)
 {
     skua_task_options options = {0};
-    int status;
+    int status = 0;
 
+    if (runner->context == NULL) { /* every run goes on in it (asyncio) */
+        status = skua_copy_context(&runner->context);
+    }
+    if (status < 0) {
+        return status;
+    }
     options.name = "main";
     options.loop = runner->loops[0];
+    options.context = runner->context;
     if (!runner->no_sigint) {
         skui_sigint_install(runner); /* before the task can run elsewhere */
     }

@@ -39,8 +39,9 @@ struct skua_runner {
     sem_t entered;             /* posted by each new thread, once */
     _Atomic(int) enter_status; /* relaxed: ordered by `entered` */
     unsigned started;
-    bool closing;         /* aborts come too late */
-    skua_task *main_task; /* while running */
+    bool closing;          /* aborts come too late */
+    skua_task *main_task;  /* while running */
+    skua_context *context; /* of all main tasks; NULL before the first run */
     skua_handle *sigint_handle;
 };
 

@@ -39,6 +39,7 @@ static bool runtime_describe(uintptr_t fault_address,
 
 static void runtime_after_fork(void)
 {
+    skui_context_after_fork(); /* asks what ran */
     skui_tls_after_fork();
     skui_memory_after_fork();
     skui_stack_after_fork();

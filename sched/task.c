@@ -51,8 +51,10 @@ static void task_init(struct skui_task *task, const skua_task_options *options,
     /* relaxed, all: the task is not shared yet; its number goes on */
     skui_store_relaxed(&task->wait_word, word & SKUI_WAIT_SEQUENCE_MASK);
     task->runnable.kind = SKUI_RUNNABLE_TASK;
-    skui_store_relaxed(&task->cancelling, 0u); /* relaxed: as above */
-    skui_store_relaxed(&task->number, 0u);     /* relaxed: as above */
+    skui_store_relaxed(&task->runnable.word, 0u); /* relaxed: as above */
+    skui_store_relaxed(
+        &task->context, /* relaxed: as above */
+        skui_context_choose(options != NULL ? options->context : NULL));
     task->coroutine.context = NULL;
     task->pinned =
         (options != NULL && options->pinned) || !skui_loop_has_siblings(home);
@@ -192,6 +194,16 @@ void skui_task_announce(struct skui_task *task,
     }
 }
 
+void skui_task_put(struct skui_task *task)
+{
+    /* relaxed: nobody refers to it */
+    if (SKUI_UNLIKELY(skui_load_relaxed(&task->context) != 0)) {
+        task->entered = NULL;
+        skui_context_release(&task->context);
+    }
+    skui_object_put(SKUI_OBJECT_TASK, task);
+}
+
 /*
  * End a task that only the runtime still refers to: then nobody else can reach
  * it any more, and no end needs to be agreed upon. False when somebody may.
@@ -225,7 +237,7 @@ static bool task_finish_alone(struct skui_task *task,
     if (SKUI_UNLIKELY(task->future.traced)) {
         skui_origin_forget(&task->future);
     }
-    skui_object_put(SKUI_OBJECT_TASK, task);
+    skui_task_put(task);
     return true;
 }
 
@@ -693,12 +705,12 @@ int skui_task_copy_name(struct skui_task *task, char *buffer, size_t bytes)
     if (task->named) {
         return snprintf(buffer, bytes, "%s", task->name);
     }
-    number = skui_load_relaxed(&task->number); /* relaxed: a name */
+    number = skui_load_relaxed(&task->future.number); /* relaxed: a name */
     if (number == 0) {
         /* relaxed, both: a name */
         uint32_t fresh = skui_fetch_add_relaxed(&task_numbers, 1u) + 1;
 
-        if (skui_cas_relaxed(&task->number, &number, fresh)) {
+        if (skui_cas_relaxed(&task->future.number, &number, fresh)) {
             number = fresh;
         }
     }

@@ -90,14 +90,14 @@ struct skui_observer {
  * two are all that creating one touches.
  */
 struct skui_task {
-    struct skui_runnable runnable;   /* in a queue or in a future's list */
+    struct skui_runnable runnable;   /* in a queue or in a future's list; word:
+                                        relaxed, cancel requests, a counter */
     _Atomic(uint64_t) wait_word;     /* WW1; kept across reuse of the memory */
     struct skui_coroutine coroutine; /* owned by whoever runs it; its context is
                                         NULL until it has started */
-    void *delivered;              /* written by who completes what it awaits */
-    _Atomic(uint32_t) number;     /* relaxed: 0 until its name is asked for */
-    _Atomic(uint32_t) cancelling; /* relaxed: a counter */
-    uint8_t request;              /* enum skui_task_request */
+    void *delivered;           /* written by who completes what it awaits */
+    skui_context_slot context; /* CX1 */
+    uint8_t request;           /* enum skui_task_request */
     uint8_t budget;
     bool pinned;   /* constant */
     bool named;    /* else its name is Task-number */
@@ -125,6 +125,7 @@ struct skui_task {
     struct skui_timer timer; /* guarded by the lock of timer_loop's timers */
 
     uint32_t ordinal;           /* the observer's */
+    skua_context *entered;      /* by skua_context_run(); borrowed */
     char name[SKUI_NAME_BYTES]; /* if named */
 };
 
@@ -155,6 +156,8 @@ static inline int skui_word_reason(uint64_t word)
 {
     return (int16_t)(uint16_t)(word >> SKUI_WAIT_REASON_SHIFT);
 }
+/* The memory of a task that nobody refers to. */
+void skui_task_put(struct skui_task *task);
 
 /* The task that runs in this thread, or NULL. */
 SKUI_NOINLINE struct skui_task *skui_task_self(void);

@@ -174,7 +174,8 @@ static enum cancel_step walk_step(struct cancel_walk *walk, bool counted)
     }
     if (counted) {
         /* relaxed: a counter */
-        (void)skui_fetch_add_relaxed(&skui_task_of(walk->link)->cancelling, 1u);
+        (void)skui_fetch_add_relaxed(&skui_task_of(walk->link)->runnable.word,
+                                     1u);
     }
     step = task_cancel_step(skui_task_of(walk->link), walk);
     if (step != CANCEL_PASS_ON) {
@@ -278,13 +279,14 @@ int skua_task_cancelling(const skua_task *task)
         return -EINVAL;
     }
     /* relaxed: a counter */
-    return (int)skui_load_relaxed(&skui_task_of(task)->cancelling);
+    return (int)skui_load_relaxed(&skui_task_of(task)->runnable.word);
 }
 
 uint32_t skui_task_cancels_met(const struct skui_task *task)
 {
     /* relaxed: a counter */
-    uint32_t count = skui_load_relaxed(&((struct skui_task *)task)->cancelling);
+    uint32_t count =
+        skui_load_relaxed(&((struct skui_task *)task)->runnable.word);
 
     return count > 0 && skui_task_cancel_waits(task) ? count - 1 : count;
 }
@@ -292,15 +294,16 @@ uint32_t skui_task_cancels_met(const struct skui_task *task)
 int skui_task_uncancel(struct skui_task *task, uint32_t quiet)
 {
     struct skui_spread spread = {0};
-    uint32_t count = skui_load_relaxed(&task->cancelling); /* relaxed: CAS */
+    uint32_t count = skui_load_relaxed(&task->runnable.word); /* relaxed: CAS */
 
     do {
         if (count == 0) {
             return 0;
         }
-    } while (!skui_cas_relaxed(&task->cancelling, &count, count - 1));
+    } while (!skui_cas_relaxed(&task->runnable.word, &count, count - 1));
     if (count - 1 <= quiet && skui_task_take_cancel(task) &&
-        skui_load_relaxed(&task->cancelling) > quiet) { /* relaxed: a counter */
+        skui_load_relaxed(&task->runnable.word) >
+            quiet) { /* relaxed: a counter */
         /* A request came in between and was taken with it: give it back. */
         (void)task_request(task, false, &spread);
         (void)skui_spread_run(&spread);

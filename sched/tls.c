@@ -11,9 +11,12 @@
 
 #include <errno.h>
 
+#include "context.h"
+
 static _Thread_local skua_loop *tls_loop;
 static _Thread_local struct skui_frame tls_frame;
 static _Thread_local struct skui_caches tls_caches;
+static _Thread_local struct skui_thread_context tls_context;
 static _Thread_local bool tls_registered;
 static _Thread_local unsigned tls_report_depth;
 static _Thread_local skua_loop *tls_event_loop;
@@ -74,6 +77,7 @@ void skui_report_set_depth(unsigned depth)
 
 static void caches_thread_ends(void *caches)
 {
+    skui_context_thread_ends(&tls_context);
     skui_caches_drain(caches);
 }
 
@@ -104,6 +108,15 @@ SKUI_NOINLINE void skui_object_put(enum skui_object_class which, void *object)
         caches_register();
     }
     skui_object_put_to(&tls_caches, which, object);
+}
+
+SKUI_NOINLINE struct skui_thread_context *skui_context_of_thread(void)
+{
+    if (SKUI_UNLIKELY(!tls_registered)) {
+        caches_register(); /* its end is told as well */
+    }
+    TLS_ASK_ANEW();
+    return &tls_context;
 }
 
 void skui_tls_after_fork(void)

@@ -19,6 +19,8 @@ typedef struct skua_future skua_task;
 typedef struct skua_handle skua_handle;
 /** What went wrong, where, and because of what. */
 typedef struct skua_exception skua_exception;
+/** Which values context variables have for who runs in it. */
+typedef struct skua_context skua_context;
 /** Where blocking or CPU-bound work goes. */
 typedef struct skua_executor skua_executor;
 

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shortage_test.cc - conformance 50: tasks when memory is short.
+ */
+#include "context_support.h"
+
+namespace conformance
+{
+namespace
+{
+
+/** The library's allocator here: fails for good, or once in a while. */
+class Shortage
+{
+  public:
+    static inline std::atomic<bool> always = false;
+    static inline std::atomic<int> left = 0; /* the one that reaches 0 fails */
+
+    static bool fails()
+    {
+        return always || (left > 0 && left.fetch_sub(1) == 1);
+    }
+
+    static void *allocate(void *, size_t bytes)
+    {
+        return fails() ? nullptr : malloc(bytes);
+    }
+
+    static void *resize(void *, void *pointer, size_t bytes)
+    {
+        return fails() ? nullptr : realloc(pointer, bytes);
+    }
+
+    static void release(void *, void *pointer)
+    {
+        free(pointer);
+    }
+
+    static int install()
+    {
+        const skua_allocator allocator = {allocate, resize, release, nullptr};
+
+        return skua_set_allocator(&allocator);
+    }
+};
+
+const int installed = Shortage::install();
+
+/** Let each allocation of `attempt` fail in turn until it succeeds. */
+int fail_each(const std::function<int()> &attempt)
+{
+    for (int i = 1;; i++) {
+        Shortage::left = i;
+        const int status = attempt();
+        const bool failed = Shortage::left == 0;
+
+        Shortage::left = 0;
+        if (!failed) {
+            return status == 0 ? i - 1 : -1;
+        }
+        EXPECT_EQ(-ENOMEM, status);
+    }
+}
+
+TEST_F(Conformance, N050_EachAllocationOfContextsMayFail)
+{
+    ASSERT_EQ(0, installed);
+    std::thread([&] {
+        skua_context_token token = {};
+        skua_context *context = nullptr;
+        const auto unset = [&] {
+            skua_context_unref(context);
+            context = nullptr;
+        };
+
+        EXPECT_EQ(2, fail_each([&] {
+                      EXPECT_FALSE(is_set(number));
+                      return skua_context_var_set(&number, as_pointer(1),
+                                                  nullptr);
+                  }));
+        EXPECT_EQ(2, fail_each([&] {
+                      EXPECT_EQ(1, get(number));
+                      return skua_context_var_set(&number, as_pointer(2),
+                                                  &token);
+                  }));
+        EXPECT_EQ(1, fail_each([&] {
+                      EXPECT_EQ(2, get(number));
+                      return skua_context_var_reset(&number, &token);
+                  }));
+        EXPECT_EQ(1, get(number));
+        EXPECT_EQ(1, fail_each([&] { return skua_copy_context(&context); }));
+        unset();
+        EXPECT_EQ(1, fail_each([&] { return skua_context_new(&context); }));
+        std::thread([&] {
+            const skua_awaitable body = call([] { return 0; });
+
+            EXPECT_EQ(1, fail_each([&] {
+                          return skua_context_run(context, body.fn, body.arg,
+                                                  nullptr);
+                      }));
+        }).join();
+        unset();
+    }).join();
+}
+
+} // namespace
+} // namespace conformance
