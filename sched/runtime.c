@@ -30,7 +30,8 @@ static bool runtime_describe(uintptr_t fault_address,
         return false;
     }
     /* Formatting a number is no work for a signal handler. */
-    out->name = task->named ? task->name : "(unnamed)";
+    /* relaxed: its own name; who changes it now is not waited for */
+    out->name = skui_load_relaxed(&task->named) ? task->name : "(unnamed)";
     out->low = (uintptr_t)task->stack.limit;
     out->high = (uintptr_t)task->stack.top;
     out->guard_bytes = SKUI_STACK_GUARD_BYTES;
@@ -41,6 +42,7 @@ static void runtime_after_fork(void)
 {
     skui_context_after_fork(); /* asks what ran */
     skui_tls_after_fork();
+    skui_tasks_after_fork();
     skui_memory_after_fork();
     skui_stack_after_fork();
     skui_overflow_after_fork();

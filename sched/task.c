@@ -15,7 +15,6 @@
 #include "task.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "loop.h"
@@ -27,8 +26,6 @@
 _Static_assert(offsetof(struct skui_task, future) == SKUI_CACHE_LINE,
                "switching, waiting and waking touch one cache line");
 #endif
-
-static _Atomic(uint32_t) task_numbers; /* relaxed: a counter */
 
 static struct skui_task *claim_task(skui_claim claim)
 {
@@ -58,9 +55,9 @@ static void task_init(struct skui_task *task, const skua_task_options *options,
     task->coroutine.context = NULL;
     task->pinned =
         (options != NULL && options->pinned) || !skui_loop_has_siblings(home);
-    task->named = options != NULL && options->name != NULL;
-    if (task->named) {
-        (void)snprintf(task->name, sizeof(task->name), "%s", options->name);
+    skui_store_relaxed(&task->named, false); /* relaxed: as above */
+    if (options != NULL && options->name != NULL) {
+        skui_task_name(task, options->name);
     }
     task->observed = false;
     skui_future_init(&task->future, SKUI_FUTURE_TASK, home, refs);
@@ -696,44 +693,6 @@ skua_task *skua_current_task(void)
     struct skui_task *task = skui_task_self();
 
     return task == NULL ? NULL : &task->future;
-}
-
-int skui_task_copy_name(struct skui_task *task, char *buffer, size_t bytes)
-{
-    uint32_t number;
-
-    if (task->named) {
-        return snprintf(buffer, bytes, "%s", task->name);
-    }
-    number = skui_load_relaxed(&task->future.number); /* relaxed: a name */
-    if (number == 0) {
-        /* relaxed, both: a name */
-        uint32_t fresh = skui_fetch_add_relaxed(&task_numbers, 1u) + 1;
-
-        if (skui_cas_relaxed(&task->future.number, &number, fresh)) {
-            number = fresh;
-        }
-    }
-    return snprintf(buffer, bytes, "Task-%u", number);
-}
-
-int skua_task_get_name(const skua_task *task, char *buffer, size_t bytes)
-{
-    if (task == NULL || !skui_future_is_task(task) ||
-        (buffer == NULL && bytes > 0)) {
-        return -EINVAL;
-    }
-    return skui_task_copy_name(skui_task_of(task), buffer, bytes);
-}
-
-int skua_task_set_name(skua_task *task, const char *name)
-{
-    if (task == NULL || name == NULL || !skui_future_is_task(task)) {
-        return -EINVAL;
-    }
-    (void)snprintf(skui_task_of(task)->name, SKUI_NAME_BYTES, "%s", name);
-    skui_task_of(task)->named = true;
-    return 0;
 }
 
 void skua_task_detach(skua_task *task)

@@ -99,10 +99,10 @@ struct skui_task {
     skui_context_slot context; /* CX1 */
     uint8_t request;           /* enum skui_task_request */
     uint8_t budget;
-    bool pinned;   /* constant */
-    bool named;    /* else its name is Task-number */
-    bool observed; /* constant once shared: `observer` is set */
-    bool mark;     /* the observer's */
+    bool pinned;         /* constant */
+    _Atomic(bool) named; /* relaxed: else its name is Task-number */
+    bool observed;       /* constant once shared: `observer` is set */
+    bool mark;           /* the observer's */
 
     struct skua_future future;
 
@@ -126,7 +126,7 @@ struct skui_task {
 
     uint32_t ordinal;           /* the observer's */
     skua_context *entered;      /* by skua_context_run(); borrowed */
-    char name[SKUI_NAME_BYTES]; /* if named */
+    char name[SKUI_NAME_BYTES]; /* if named; SL1, see task_name.c */
 };
 
 static inline struct skui_task *skui_task_of(const skua_future *future)
@@ -180,6 +180,10 @@ void skui_task_start(struct skui_task *task);
 /* Instead of starting it: end it as cancelled; nobody is told. */
 void skui_task_drop_unstarted(struct skui_task *task);
 
+/* task_name.c. Name it; any thread. */
+void skui_task_name(struct skui_task *task, const char *name);
+/* In a forked child. */
+void skui_tasks_after_fork(void);
 /* Copy its name, cut to `bytes`, terminated; returns the full length. */
 int skui_task_copy_name(struct skui_task *task, char *buffer, size_t bytes);
 

@@ -117,9 +117,19 @@ SKUA_API int skua_task_get_name(const skua_task *task, char *buffer,
 /**
  * Rename a task; 31 bytes are kept.
  * @return 0; -EINVAL
- * Thread: any, one at a time.  Suspends: never.  asyncio: Task.set_name().
+ * Thread: any.  Suspends: never.  asyncio: Task.set_name().
  */
 SKUA_API int skua_task_set_name(skua_task *task, const char *name);
+
+/**
+ * What a task runs: its function and argument.
+ * @return 0; -EINVAL when it is no task; SKUA_EINVALSTATE once it is done;
+ *         -EPERM for another task that may end meanwhile: one that is neither
+ *         pinned to the loop of this thread nor on the only loop
+ * Thread: the task's.  Suspends: never.  asyncio: Task.get_coro().
+ */
+SKUA_API int skua_task_get_coro(const skua_task *task, skua_task_fn **out_fn,
+                                void **out_arg);
 
 /**
  * Drop the handle and let the task run on: skua_future_unref() under the name
