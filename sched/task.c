@@ -151,12 +151,6 @@ int skua_loop_create_task(skua_loop *loop, skua_task_fn *fn, void *arg,
     return skua_create_task_with(&options, fn, arg, out_task);
 }
 
-int skua_run_coroutine_threadsafe(skua_loop *loop, skua_task_fn *fn, void *arg,
-                                  skua_future **out_future)
-{
-    return skua_loop_create_task(loop, fn, arg, out_future);
-}
-
 /* --- finishing --- */
 
 /* From here on requests come too late; true when one was pending. */

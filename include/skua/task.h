@@ -44,7 +44,9 @@ SKUA_API int skua_create_task_with(const skua_task_options *options,
 
 /**
  * Submit a coroutine to `loop` from another thread; wait with skua_await().
- * @return as skua_create_task()
+ * When memory is too short for a task, the loop's exception handler hears of
+ * it, and so does who awaits the future, if there is memory for that.
+ * @return 0; as skua_create_task() when there is no future
  * Thread: any.  Suspends: never.  asyncio: run_coroutine_threadsafe().
  */
 SKUA_API int skua_run_coroutine_threadsafe(skua_loop *loop, skua_task_fn *fn,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * shortage_test.cc - conformance 50: tasks when memory is short.
+ * shortage_test.cc - conformance 50, 170: tasks when memory is short.
  */
 #include "context_support.h"
 
@@ -46,6 +46,38 @@ class Shortage
 
 const int installed = Shortage::install();
 
+TEST_F(Conformance, N170_AFailureToCreateReachesTheThreadAndTheHandler)
+{
+    std::vector<Future> tasks;
+    int last = 0;
+
+    ASSERT_EQ(0, installed);
+    std::thread([&] {
+        make_future(loop_).reset(); /* there are futures in this thread */
+        Shortage::always = true;
+        while (last == 0 && reports_.size() == 0 && tasks.size() < 100000) {
+            skua_future *future = nullptr;
+
+            last = skua_run_coroutine_threadsafe(
+                loop_, [](void *) { return 0; }, nullptr, &future);
+            tasks.emplace_back(future);
+        }
+        Shortage::always = false;
+        EXPECT_EQ(0, last);
+        ASSERT_FALSE(tasks.empty());
+        EXPECT_EQ(-ENOMEM, skua_await(tasks.back().get(), nullptr));
+    }).join();
+    ASSERT_EQ(1u, reports_.size());
+    EXPECT_EQ(-ENOMEM, reports_.get()[0].status);
+    EXPECT_EQ("a task could not be created", reports_.get()[0].message);
+    tasks.pop_back();
+    drain();
+    for (const Future &task : tasks) {
+        EXPECT_EQ(0, skua_future_result(task.get(), nullptr));
+    }
+    EXPECT_EQ(1u, reports_.size());
+}
+
 /** Let each allocation of `attempt` fail in turn until it succeeds. */
 int fail_each(const std::function<int()> &attempt)
 {
@@ -64,7 +96,6 @@ int fail_each(const std::function<int()> &attempt)
 
 TEST_F(Conformance, N050_EachAllocationOfContextsMayFail)
 {
-    ASSERT_EQ(0, installed);
     std::thread([&] {
         skua_context_token token = {};
         skua_context *context = nullptr;
