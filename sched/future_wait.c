@@ -195,6 +195,8 @@ int skui_future_wait(skua_future *future, int64_t deadline_ns,
         } else {
             status = future_wait_thread(future, deadline_ns);
         }
+    } else {
+        status = skui_task_spend_budget();
     }
     if (task != NULL && status == SKUI_REASON_DELIVERED) {
         *out = (struct skui_outcome){0, task->delivered, NULL};

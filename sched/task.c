@@ -653,6 +653,16 @@ int skua_yield(void)
     return skui_task_take_cancel(task) ? SKUA_ECANCELED : 0;
 }
 
+int skua_checkpoint(void)
+{
+    struct skui_task *task = skui_task_self();
+
+    if (task == NULL) {
+        return SKUA_ENOLOOP;
+    }
+    return skui_task_take_cancel(task) ? SKUA_ECANCELED : 0;
+}
+
 int skua_sleep_until(int64_t deadline_ns)
 {
     int status;
@@ -671,6 +681,13 @@ int skua_sleep(int64_t delay_ns)
     }
     return delay_ns <= 0 ? skua_yield()
                          : skua_sleep_until(skui_clock_after(delay_ns));
+}
+
+int skua_sleep_result(int64_t delay_ns, void *result)
+{
+    int status = skua_sleep(delay_ns);
+
+    return status < 0 ? status : skua_return(result);
 }
 
 /* --- looking --- */

@@ -174,8 +174,8 @@ static enum cancel_step walk_step(struct cancel_walk *walk, bool counted)
     }
     if (counted) {
         /* relaxed: a counter */
-        (void)skui_fetch_add_relaxed(&skui_task_of(walk->link)->runnable.word,
-                                     1u);
+        (void)skui_fetch_add_relaxed(
+            &skui_task_of(walk->link)->runnable.word, 1u);
     }
     step = task_cancel_step(skui_task_of(walk->link), walk);
     if (step != CANCEL_PASS_ON) {

@@ -141,7 +141,8 @@ SKUA_API skua_loop *skua_future_get_loop(const skua_future *future);
 /**
  * Wait for the outcome. In a task this suspends the task; in a plain thread
  * it blocks the thread; inside a callback of a running loop it is refused. A
- * future that is done costs no suspension. Cancelling the waiting task
+ * future that is done costs no suspension, but for every 128th ready operation
+ * in a row, which lets others run. Cancelling the waiting task
  * cancels the future (shield it to prevent that).
  * @param out_result  may be NULL; written on success
  * @return the outcome as skua_future_result(); SKUA_ECANCELED also when the

@@ -13,9 +13,9 @@ SKUA_BEGIN_DECLS
 
 /** How to create a task. All-zero is the default. */
 typedef struct skua_task_options {
-    const char *name;      /* copied, 31 bytes at most; NULL: "Task-N" */
-    skua_loop *loop;       /* its home; NULL: the running loop */
-    bool pinned;           /* stays on its home loop, as in asyncio */
+    const char *name; /* copied, 31 bytes at most; NULL: "Task-N" */
+    skua_loop *loop;  /* its home; NULL: the running loop */
+    bool pinned;      /* stays on its home loop, as in asyncio */
     skua_context *context; /* to run in, shared: it takes a reference; NULL: a
                               copy of the current one (context.h) */
 } skua_task_options;

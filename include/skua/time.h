@@ -40,6 +40,22 @@ SKUA_API int skua_sleep(int64_t delay_ns);
 SKUA_API int skua_sleep_until(int64_t deadline_ns);
 
 /**
+ * skua_sleep(), then give `result` to who awaits the current task, direct call
+ * or job: `return skua_sleep_result(delay_ns, result);`.
+ * @return as skua_sleep()
+ * Thread: a task.  Suspends: always.  asyncio: sleep(delay, result).
+ */
+SKUA_API int skua_sleep_result(int64_t delay_ns, void *result);
+
+/**
+ * Take a cancel request that waits for the current task, without giving up the
+ * iteration: for long computations.
+ * @return 0; SKUA_ECANCELED; SKUA_ENOLOOP outside a task
+ * Thread: a task.  Suspends: never.
+ */
+SKUA_API int skua_checkpoint(void);
+
+/**
  * Let everything else that is ready run first: skua_sleep(0).
  * @return 0; SKUA_ECANCELED; SKUA_ENOLOOP outside a task
  * Thread: a task.  Suspends: always.  asyncio: sleep(0).

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * task_test.cc - conformance 40-44, 46-48: tasks.
+ * task_test.cc - conformance 40-48: tasks.
  */
 #include <algorithm>
 #include <cmath>
@@ -226,7 +226,91 @@ TEST_F(Conformance, N044_CancellingASleeperRemovesItsTimer)
     EXPECT_EQ(SKUA_FOREVER, skua_loop_next_deadline(loop_));
 }
 
+TEST_P(ConformanceMany, N044_SleepGivesItsResult)
+{
+    EXPECT_EQ(
+        0, run([&] {
+            const skua_awaitable sleeps =
+                call([] { return skua_sleep_result(SKUA_US, as_pointer(12)); });
+            void *value = nullptr;
+
+            EXPECT_EQ(12,
+                      await_int(spawn([] {
+                                    return skua_sleep_result(0, as_pointer(12));
+                                }).get()));
+            EXPECT_EQ(0, skua_call(sleeps.fn, sleeps.arg, &value));
+            EXPECT_EQ(12, as_int(value));
+            EXPECT_EQ(-EINVAL, skua_sleep_result(SKUA_NOT_A_TIME, nullptr));
+            EXPECT_EQ(1, skua_task_cancel(skua_current_task()));
+            EXPECT_EQ(SKUA_ECANCELED, skua_sleep_result(0, nullptr));
+            EXPECT_EQ(0, skua_task_uncancel(skua_current_task()));
+            return skua_return(nullptr);
+        }));
+    EXPECT_EQ(SKUA_ENOLOOP, skua_sleep_result(1, nullptr));
+}
+
+/* --- the budget --- */
+
+TEST_P(ConformanceOne, N043_ReadyAwaitsInARowLetOthersRun)
+{
+    EXPECT_EQ(0, run([&] {
+                  Future ready = make_future();
+                  int turns = 0;
+                  Future busy = spawn([&] {
+                      for (int i = 0; i < 1000; i++) {
+                          EXPECT_EQ(7, await_int(ready.get()));
+                      }
+                      return 0;
+                  });
+
+                  EXPECT_EQ(0,
+                            skua_future_set_result(ready.get(), as_pointer(7)));
+                  while (!skua_future_done(busy.get())) {
+                      turns++;
+                      EXPECT_EQ(0, skua_yield());
+                  }
+                  EXPECT_EQ(1000 / 128 + 1, turns);
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceOne, N043_ACancelIsDeliveredWhereTheBudgetEnds)
+{
+    EXPECT_EQ(0, run([&] {
+                  Future ready = make_future();
+                  Future busy = spawn([&] {
+                      int status = 0;
+
+                      while (status == 0) {
+                          status = skua_await(ready.get(), nullptr);
+                      }
+                      EXPECT_FALSE(skua_future_cancelled(ready.get()));
+                      return status;
+                  });
+
+                  EXPECT_EQ(0, skua_future_set_result(ready.get(), nullptr));
+                  EXPECT_EQ(0, skua_yield());
+                  EXPECT_EQ(1, skua_task_cancel(busy.get()));
+                  EXPECT_EQ(SKUA_ECANCELED, skua_await(busy.get(), nullptr));
+                  return 0;
+              }));
+}
+
 /* --- tasks are no plain futures --- */
+
+TEST_P(ConformanceMany, N045_ATaskCannotAwaitItself)
+{
+    EXPECT_EQ(0, run([&] {
+                  skua_task *self = skua_current_task();
+
+                  EXPECT_EQ(-EDEADLK, skua_await(self, nullptr));
+                  EXPECT_EQ(-EDEADLK,
+                            skua_await_until(self, skua_monotonic() + SKUA_S,
+                                             nullptr));
+                  EXPECT_EQ(0, skua_task_cancelling(self));
+                  return skua_yield();
+              }));
+}
 
 TEST_P(ConformanceMany, N046_ATaskCannotBeCompletedFromOutside)
 {
@@ -366,7 +450,152 @@ TEST_P(ConformanceMany, N048_AllTasksFromAnyThreadDuringCreationStorms)
               }));
 }
 
+TEST_P(ConformanceMany, N048_EachTaskIsListedOnceWhereverItRuns)
+{
+    const int rounds = kRaceDetector ? 20 : 100;
+
+    EXPECT_EQ(
+        0, run([&] {
+            const std::vector<skua_loop *> all = loops();
+            std::atomic<bool> stop = false;
+            std::vector<Future> movers;
+            std::vector<skua_task *> expected;
+
+            for (int i = 0; i < 16; i++) {
+                movers.push_back(spawn_on(all[i % all.size()], [&] {
+                    while (!stop) {
+                        EXPECT_EQ(0, skua_sleep(10 * SKUA_US));
+                    }
+                    return 0;
+                }));
+                expected.push_back(movers.back().get());
+            }
+            std::sort(expected.begin(), expected.end());
+            std::thread watcher([&] {
+                for (int i = 0; i < rounds; i++) {
+                    std::vector<skua_task *> found;
+
+                    for (skua_loop *loop : all) {
+                        const auto part = tasks_of(loop);
+
+                        found.insert(found.end(), part.begin(), part.end());
+                    }
+                    std::sort(found.begin(), found.end());
+                    EXPECT_EQ(found.end(),
+                              std::adjacent_find(found.begin(), found.end()));
+                    EXPECT_TRUE(std::includes(found.begin(), found.end(),
+                                              expected.begin(),
+                                              expected.end()));
+                }
+                stop = true;
+            });
+
+            while (!stop) {
+                skua_task_group group = {};
+
+                for (int k = 0; k < 50; k++) {
+                    EXPECT_EQ(0,
+                              skua_task_group_create_task(
+                                  &group, [](void *) { return skua_yield(); },
+                                  nullptr));
+                }
+                EXPECT_EQ(0, skua_task_group_join(&group));
+            }
+            watcher.join();
+            for (const Future &mover : movers) {
+                EXPECT_EQ(0, skua_await(mover.get(), nullptr));
+            }
+            return 0;
+        }));
+}
+
 /* --- names --- */
+
+TEST_P(ConformanceMany, N047_NamesChangeWhileOthersAsk)
+{
+    const int rounds = kRaceDetector ? 100 : 1000;
+
+    EXPECT_EQ(0, run([&] {
+                  skua_task *self = skua_current_task();
+                  Latch latch(1);
+                  std::thread renamer([&] {
+                      for (int i = 0; i < rounds; i++) {
+                          EXPECT_EQ(0, skua_task_set_name(
+                                           self, i % 2 == 0 ? "aaaaaaaaaaaaaaa"
+                                                            : "bbbbbbb"));
+                      }
+                      latch.down();
+                  });
+
+                  EXPECT_EQ(0, skua_task_set_name(self, "bbbbbbb"));
+                  for (int i = 0; i < rounds; i++) {
+                      char name[64] = "";
+
+                      EXPECT_LE(7,
+                                skua_task_get_name(self, name, sizeof(name)));
+                      EXPECT_TRUE(strcmp(name, "aaaaaaaaaaaaaaa") == 0 ||
+                                  strcmp(name, "bbbbbbb") == 0)
+                          << name;
+                  }
+                  EXPECT_EQ(0, latch.wait());
+                  renamer.join();
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceMany, N047_ATaskKnowsWhatItRuns)
+{
+    EXPECT_EQ(0, run([&] {
+                  skua_task_fn *fn = nullptr;
+                  void *arg = nullptr;
+                  Future gate = make_future();
+                  Future task = spawn_on(
+                      skua_get_running_loop(),
+                      [&] {
+                          skua_task_fn *own = nullptr;
+                          void *own_arg = nullptr;
+
+                          EXPECT_EQ(0, skua_task_get_coro(skua_current_task(),
+                                                          &own, &own_arg));
+                          EXPECT_EQ(run_body, own);
+                          EXPECT_NE(nullptr, own_arg);
+                          return skua_await(gate.get(), nullptr);
+                      },
+                      true);
+
+                  EXPECT_EQ(-EINVAL, skua_task_get_coro(gate.get(), &fn, &arg));
+                  EXPECT_EQ(0, skua_future_set_result(gate.get(), nullptr));
+                  EXPECT_EQ(0, skua_await(task.get(), nullptr));
+                  EXPECT_EQ(SKUA_EINVALSTATE,
+                            skua_task_get_coro(task.get(), &fn, &arg));
+                  EXPECT_EQ(nullptr, fn);
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceOne, N047_WhatASuspendedTaskRuns)
+{
+    EXPECT_EQ(0, run([&] {
+                  skua_task_fn *fn = nullptr;
+                  void *arg = nullptr;
+                  Future gate = make_future();
+                  Future task =
+                      spawn([&] { return skua_await(gate.get(), nullptr); });
+
+                  for (int i = 0; i < 2; i++) {
+                      fn = nullptr;
+                      EXPECT_EQ(0, skua_task_get_coro(task.get(), &fn, &arg));
+                      EXPECT_EQ(run_body, fn);
+                      EXPECT_EQ(0, skua_yield());
+                  }
+                  std::thread([&] {
+                      EXPECT_EQ(-EPERM,
+                                skua_task_get_coro(task.get(), &fn, &arg));
+                  }).join();
+                  EXPECT_EQ(0, skua_future_set_result(gate.get(), nullptr));
+                  return skua_await(task.get(), nullptr);
+              }));
+}
 
 TEST_P(ConformanceMany, N047_TasksHaveNames)
 {
