@@ -90,7 +90,7 @@ static void spread_end(struct skui_spread *spread)
 {
     struct skui_composite *composite = spread->first;
 
-    *spread = (struct skui_spread){0};
+    *spread = (struct skui_spread){.message = spread->message};
     while (composite != NULL) {
         struct skui_composite *next = composite->next_spread;
 
@@ -134,7 +134,7 @@ int skui_future_cancel_within(skua_future *future, struct skui_spread *spread)
         return skui_composite_cancel(skui_composite_of(future), spread, false) >
                0;
     }
-    return skui_future_cancel_plain(future);
+    return skui_future_cancel_plain(future, spread->message);
 }
 
 int skui_awaitables_check(const skua_awaitable *awaitables, size_t count)

@@ -28,6 +28,7 @@ struct skui_completions {
  * gone all its ways.
  */
 struct skui_spread {
+    skua_exception *message;      /* goes with the request; borrowed, or NULL */
     struct skui_composite *first; /* a reference each */
     struct skui_composite *last;
     struct skui_composite *active; /* which passes it on just now */

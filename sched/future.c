@@ -461,9 +461,10 @@ bool skui_future_set_running(skua_future *future)
     return true;
 }
 
-bool skui_future_cancel_plain(skua_future *future)
+bool skui_future_cancel_plain(skua_future *future, skua_exception *message)
 {
-    struct skui_outcome outcome = {SKUA_ECANCELED, NULL, NULL};
+    struct skui_outcome outcome = {SKUA_ECANCELED, NULL,
+                                   skua_exception_ref(message)};
 
     if (skui_future_complete(future, &outcome)) {
         return true;

@@ -205,8 +205,9 @@ void skui_future_complete_sole(skua_future *future,
 /* Executors: the work starts. False when it was cancelled: skip it. */
 bool skui_future_set_running(skua_future *future);
 
-/* Cancel a future that is neither task nor composite. */
-bool skui_future_cancel_plain(skua_future *future);
+/* Cancel a future that is neither task nor composite; with a message, if not
+ * NULL. */
+bool skui_future_cancel_plain(skua_future *future, skua_exception *message);
 
 /* Who cancels a future that is done does not want to hear of its failure. */
 void skui_future_forgive(skua_future *future);

@@ -88,15 +88,26 @@ int skua_future_set_error(skua_future *future, int status)
 
 int skua_future_cancel(skua_future *future)
 {
+    return skua_future_cancel_with(future, NULL);
+}
+
+int skua_future_cancel_with(skua_future *future, const char *message)
+{
     struct skui_spread spread = {0};
     int result = future_check(future);
 
-    if (result == 0) {
-        result = skui_future_cancel_within(future, &spread);
+    if (result < 0) {
+        return result;
     }
+    if (message != NULL) { /* without memory for it, it is lost */
+        (void)skua_exception_new(&spread.message, SKUA_ECANCELED, "%s",
+                                 message);
+    }
+    result = skui_future_cancel_within(future, &spread);
     if (!skui_spread_run(&spread) && future->kind == SKUI_FUTURE_COMPOSITE) {
         result = 0; /* none of those it waits for */
     }
+    skua_exception_unref(spread.message);
     return result;
 }
 

@@ -47,18 +47,31 @@ enum await_pass {
     PASS_REFUSED, /* there is nothing to wait for */
 };
 
-/* A request that came before the wait goes to what is awaited now (asyncio). */
-static enum await_pass await_pass_on(skua_future *future)
+/* A request that came before the wait goes to what is awaited now (asyncio),
+ * with its message. */
+static enum await_pass await_pass_on(struct skui_task *task,
+                                     skua_future *future)
 {
-    struct skui_spread spread = {0};
-    int result;
+    struct skui_spread spread = {.message = skui_task_take_blame(task)};
+    skua_exception *message = spread.message;
+    enum await_pass pass;
 
     if (future->kind != SKUI_FUTURE_COMPOSITE) {
-        return skua_future_cancel(future) == 1 ? PASS_TAKEN : PASS_REFUSED;
+        pass = skui_future_cancel_within(future, &spread) == 1 ? PASS_TAKEN
+                                                               : PASS_REFUSED;
+    } else {
+        pass =
+            skui_composite_cancel(skui_composite_of(future), &spread, true) != 0
+                ? PASS_TAKEN
+                : PASS_LATE;
     }
-    result = skui_composite_cancel(skui_composite_of(future), &spread, true);
     (void)skui_spread_run(&spread);
-    return result != 0 ? PASS_TAKEN : PASS_LATE;
+    if (pass != PASS_TAKEN && message != NULL) {
+        skui_task_set_blame(task, message);
+    } else {
+        skua_exception_unref(message);
+    }
+    return pass;
 }
 
 /* Without a deadline: the task itself is the waiter. */
@@ -69,7 +82,7 @@ static int future_wait_task(skua_loop *loop, struct skui_task *task,
     bool late = false;
 
     while (reason == SKUI_REASON_NOT_PARKED) {
-        enum await_pass pass = await_pass_on(future);
+        enum await_pass pass = await_pass_on(task, future);
 
         if (pass == PASS_REFUSED) {
             return SKUA_ECANCELED;
@@ -127,7 +140,7 @@ static int future_wait_task_until(struct skui_task *task, skua_future *future,
     task->awaiting = future;
     reason = skui_task_suspend(task, await_publish, &state, deadline_ns);
     while (reason == SKUA_ECANCELED && !state.published) {
-        enum await_pass pass = await_pass_on(future);
+        enum await_pass pass = await_pass_on(task, future);
 
         if (pass == PASS_REFUSED) {
             break;
@@ -138,6 +151,14 @@ static int future_wait_task_until(struct skui_task *task, skua_future *future,
     task->awaiting = NULL;
     await_end(&state, reason);
     return late && reason == 0 ? SKUA_ECANCELED : reason;
+}
+
+/* How a wait ended that a request may have met. */
+static int await_outcome(struct skui_task *task, int reason)
+{
+    return skui_task_take_cancel(task) || reason == SKUA_ECANCELED
+               ? skui_task_deliver_cancel(task)
+               : reason;
 }
 
 /* A request ends the wait: the task awaits nothing that it could go to. */
@@ -159,7 +180,7 @@ static int future_wait_task_apart(struct skui_task *task, skua_future *future,
     }
     reason = skui_task_suspend(task, await_publish, &state, deadline_ns);
     await_end(&state, reason);
-    return skui_task_take_cancel(task) ? SKUA_ECANCELED : reason;
+    return await_outcome(task, reason);
 }
 
 /* 0 when the future is done; or it has delivered. */
@@ -175,7 +196,7 @@ static int future_suspend(skua_loop *loop, skua_future *future,
     reason = deadline_ns == SKUA_FOREVER
                  ? future_wait_task(loop, task, future)
                  : future_wait_task_until(task, future, deadline_ns);
-    return skui_task_take_cancel(task) ? SKUA_ECANCELED : reason;
+    return await_outcome(task, reason);
 }
 
 int skui_future_wait(skua_future *future, int64_t deadline_ns,

@@ -49,6 +49,7 @@ static void task_init(struct skui_task *task, const skua_task_options *options,
     skui_store_relaxed(&task->wait_word, word & SKUI_WAIT_SEQUENCE_MASK);
     task->runnable.kind = SKUI_RUNNABLE_TASK;
     skui_store_relaxed(&task->runnable.word, 0u); /* relaxed: as above */
+    skui_store_relaxed(&task->blamed, false);     /* relaxed: as above */
     skui_store_relaxed(
         &task->context, /* relaxed: as above */
         skui_context_choose(options != NULL ? options->context : NULL));
@@ -168,11 +169,13 @@ static bool task_end(struct skui_task *task)
 }
 
 /* A success that did not honour a pending request is none. */
-static void outcome_honour(struct skui_outcome *outcome, bool cancel_pending)
+static void outcome_honour(struct skui_task *task, struct skui_outcome *outcome,
+                           bool cancel_pending)
 {
     if (cancel_pending && outcome->status >= 0) {
         outcome->status = SKUA_ECANCELED;
         outcome->value = NULL;
+        outcome->exception = skui_task_take_blame(task);
     }
 }
 
@@ -187,6 +190,7 @@ void skui_task_announce(struct skui_task *task,
 
 void skui_task_put(struct skui_task *task)
 {
+    skua_exception_unref(skui_task_take_blame(task));
     /* relaxed: nobody refers to it */
     if (SKUI_UNLIKELY(skui_load_relaxed(&task->context) != 0)) {
         task->entered = NULL;
@@ -218,8 +222,9 @@ static bool task_finish_alone(struct skui_task *task,
         return false;
     }
     /* relaxed: as above */
-    outcome_honour(
-        outcome, (skui_load_relaxed(&task->wait_word) & SKUI_WAIT_CANCEL) != 0);
+    outcome_honour(task, outcome,
+                   (skui_load_relaxed(&task->wait_word) & SKUI_WAIT_CANCEL) !=
+                       0);
     skui_task_announce(task, outcome);
     if (task->observed) {
         task->observer->ended(task->observer, task, outcome);
@@ -239,7 +244,7 @@ static void task_finish(struct skui_task *task, struct skui_outcome *outcome)
 
     task->frame.exception = NULL;
     if (!task_finish_alone(task, outcome)) {
-        outcome_honour(outcome, task_end(task));
+        outcome_honour(task, outcome, task_end(task));
         skui_task_announce(task, outcome);
         skui_future_complete_sole(&task->future, outcome);
         if (task->observed) {
@@ -325,6 +330,8 @@ static bool task_start(skua_loop *loop, struct skui_task *task)
 
     if (!skui_task_take_cancel(task)) {
         outcome.status = skui_stack_pool_get(&loop->stack_pool, &task->stack);
+    } else {
+        outcome.exception = skui_task_take_blame(task);
     }
     if (outcome.status < 0) {
         task_finish(task, &outcome);
@@ -577,7 +584,9 @@ int skui_task_wait(skui_publish_fn *publish, void *arg, int64_t deadline_ns)
         return SKUA_ENOLOOP;
     }
     reason = skui_task_suspend(task, publish, arg, deadline_ns);
-    return skui_task_take_cancel(task) ? SKUA_ECANCELED : reason;
+    return skui_task_take_cancel(task) || reason == SKUA_ECANCELED
+               ? skui_task_deliver_cancel(task)
+               : reason;
 }
 
 bool skui_task_watched_is_awake(skui_claim claim)
@@ -646,11 +655,11 @@ int skua_yield(void)
         return SKUA_ENOLOOP;
     }
     if (skui_task_take_cancel(task)) {
-        return SKUA_ECANCELED;
+        return skui_task_deliver_cancel(task);
     }
     task->request = SKUI_REQUEST_YIELD;
     skui_coroutine_switch(&task->coroutine, &loop->scheduler);
-    return skui_task_take_cancel(task) ? SKUA_ECANCELED : 0;
+    return skui_task_take_cancel(task) ? skui_task_deliver_cancel(task) : 0;
 }
 
 int skua_checkpoint(void)
@@ -660,7 +669,7 @@ int skua_checkpoint(void)
     if (task == NULL) {
         return SKUA_ENOLOOP;
     }
-    return skui_task_take_cancel(task) ? SKUA_ECANCELED : 0;
+    return skui_task_take_cancel(task) ? skui_task_deliver_cancel(task) : 0;
 }
 
 int skua_sleep_until(int64_t deadline_ns)

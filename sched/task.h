@@ -99,10 +99,11 @@ struct skui_task {
     skui_context_slot context; /* CX1 */
     uint8_t request;           /* enum skui_task_request */
     uint8_t budget;
-    bool pinned;         /* constant */
-    _Atomic(bool) named; /* relaxed: else its name is Task-number */
-    bool observed;       /* constant once shared: `observer` is set */
-    bool mark;           /* the observer's */
+    bool pinned;          /* constant */
+    _Atomic(bool) named;  /* relaxed: else its name is Task-number */
+    bool observed;        /* constant once shared: `observer` is set */
+    bool mark;            /* the observer's */
+    _Atomic(bool) blamed; /* relaxed: `blame` may hold something */
 
     struct skua_future future;
 
@@ -124,9 +125,11 @@ struct skui_task {
     skua_loop *timer_loop;
     struct skui_timer timer; /* guarded by the lock of timer_loop's timers */
 
-    uint32_t ordinal;           /* the observer's */
-    skua_context *entered;      /* by skua_context_run(); borrowed */
-    char name[SKUI_NAME_BYTES]; /* if named; SL1, see task_name.c */
+    uint32_t ordinal;                /* the observer's */
+    skua_context *entered;           /* by skua_context_run(); borrowed */
+    _Atomic(skua_exception *) blame; /* CM1; owned: the message of the cancel
+                                        request that is to be delivered */
+    char name[SKUI_NAME_BYTES];      /* if named; SL1, see task_name.c */
 };
 
 static inline struct skui_task *skui_task_of(const skua_future *future)
@@ -229,6 +232,15 @@ static inline bool skui_task_take_cancel(struct skui_task *task)
                (skui_load_relaxed(&task->wait_word) & SKUI_WAIT_CANCEL) != 0) &&
            skui_task_take_pending_cancel(task);
 }
+
+/* Keep the message of the latest request (taken, NULL: none) for the task; take
+ * it: the caller's then, NULL when there is none. */
+void skui_task_set_blame(struct skui_task *task, skua_exception *message);
+skua_exception *skui_task_take_blame(struct skui_task *task);
+
+/* The task itself: the request that it took, or that ended its wait, becomes
+ * what it handles. SKUA_ECANCELED. */
+int skui_task_deliver_cancel(struct skui_task *task);
 
 /*
  * The task itself: suspend as skui_task_wait(), but give the raw reason:

@@ -4,7 +4,7 @@
  * Threads     Any thread requests; the task itself takes.
  * Invariants  A request is never lost: it ends a wait, waits in the word of a
  *             task that has not ended, or starts anew.
- * Ordering    WW1 (wait word).
+ * Ordering    WW1 (wait word), CM1 (message).
  * Progress    A canceller waits for another that HOLDs the word, a few
  *             instructions, and begins anew while its target moves on.
  *
@@ -94,6 +94,23 @@ struct cancel_walk {
     uint32_t limit;          /* of steps, until the mark moves */
 };
 
+/* Before the request is left with `task`: so is its message, if any. */
+static void walk_blame(const struct cancel_walk *walk, struct skui_task *task)
+{
+    /* relaxed: once set it stays */
+    if (walk->spread->message != NULL || skui_load_relaxed(&task->blamed)) {
+        skui_task_set_blame(task, skua_exception_ref(walk->spread->message));
+    }
+}
+
+/* It was not left there after all. */
+static void walk_forgive(const struct cancel_walk *walk, struct skui_task *task)
+{
+    if (walk->spread->message != NULL) {
+        skua_exception_unref(skui_task_take_blame(task));
+    }
+}
+
 /*
  * One step of a request along the chain of awaits. PASS_ON: the wait of `task`
  * is described in *walk.
@@ -108,11 +125,13 @@ static enum cancel_step task_cancel_step(struct skui_task *task,
             return CANCEL_TOO_LATE;
         }
         if ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_RUNNING) {
+            walk_blame(walk, task);
             /* WW1 acq_rel: the next suspension or resumption sees it. */
             if (skui_cas_acq_rel(&task->wait_word, &word,
                                  word | SKUI_WAIT_CANCEL)) {
                 return CANCEL_TAKEN;
             }
+            walk_forgive(walk, task);
             continue;
         }
         if ((word & SKUI_WAIT_HELD) != 0) {
@@ -126,6 +145,7 @@ static enum cancel_step task_cancel_step(struct skui_task *task,
         }
     }
     if (task->request == SKUI_REQUEST_QUEUE) {
+        walk_blame(walk, task);
         /* Who takes the node out wakes: a granter that was first will. */
         skui_task_unhold(task, skui_waitq_take(task->wait_node)
                                    ? SKUI_UNHOLD_CANCEL
@@ -133,6 +153,7 @@ static enum cancel_step task_cancel_step(struct skui_task *task,
         return CANCEL_TAKEN;
     }
     if (task->awaiting == NULL) {
+        walk_blame(walk, task);
         skui_task_unhold(task, SKUI_UNHOLD_CANCEL);
         return CANCEL_TAKEN;
     }
@@ -157,7 +178,7 @@ static enum cancel_step walk_end(const struct cancel_walk *walk)
         }
         return result > 0 ? CANCEL_TAKEN : CANCEL_TOO_LATE;
     }
-    if (skui_future_cancel_plain(link)) {
+    if (skui_future_cancel_plain(link, walk->spread->message)) {
         return CANCEL_TAKEN;
     }
     return link->kind == SKUI_FUTURE_EXECUTOR && !skui_future_is_done(link)
@@ -174,8 +195,8 @@ static enum cancel_step walk_step(struct cancel_walk *walk, bool counted)
     }
     if (counted) {
         /* relaxed: a counter */
-        (void)skui_fetch_add_relaxed(
-            &skui_task_of(walk->link)->runnable.word, 1u);
+        (void)skui_fetch_add_relaxed(&skui_task_of(walk->link)->runnable.word,
+                                     1u);
     }
     step = task_cancel_step(skui_task_of(walk->link), walk);
     if (step != CANCEL_PASS_ON) {
@@ -228,11 +249,16 @@ static int task_request_once(struct skui_task *task, bool counted,
     if (step == CANCEL_TOO_LATE && walk.last == NULL) {
         result = 0;
     } else if (step == CANCEL_TOO_LATE) {
+        walk_blame(&walk, skui_task_of(walk.last));
         result = task_set_cancel(skui_task_of(walk.last), walk.sequence)
                      ? 1
                      : -EAGAIN;
     } else if (step == CANCEL_REFUSED) {
+        walk_blame(&walk, skui_task_of(walk.last));
         result = walk_refuse(&walk) ? 1 : -EAGAIN;
+    }
+    if (result == -EAGAIN) {
+        walk_forgive(&walk, skui_task_of(walk.last));
     }
     skua_future_unref(walk.last);
     skua_future_unref(walk.link);
@@ -267,10 +293,38 @@ int skui_task_cancel(struct skui_task *task, struct skui_spread *spread)
 
 int skua_task_cancel(skua_task *task)
 {
+    return skua_task_cancel_with(task, NULL);
+}
+
+int skua_task_cancel_with(skua_task *task, const char *message)
+{
     if (task == NULL || !skui_future_is_task(task)) {
         return -EINVAL;
     }
-    return skua_future_cancel(task);
+    return skua_future_cancel_with(task, message);
+}
+
+void skui_task_set_blame(struct skui_task *task, skua_exception *message)
+{
+    skui_store_relaxed(&task->blamed, true); /* relaxed: with `blame` */
+    /* CM1 acq_rel: who takes it sees it whole. */
+    skua_exception_unref(skui_exchange_acq_rel(&task->blame, message));
+}
+
+skua_exception *skui_task_take_blame(struct skui_task *task)
+{
+    /* relaxed: seen with the request (WW1), or nobody refers to the task */
+    if (SKUI_LIKELY(!skui_load_relaxed(&task->blamed))) {
+        return NULL;
+    }
+    /* CM1 acq_rel: as set_blame(). */
+    return skui_exchange_acq_rel(&task->blame, NULL);
+}
+
+int skui_task_deliver_cancel(struct skui_task *task)
+{
+    skui_frame_set_exception(&task->frame, skui_task_take_blame(task));
+    return SKUA_ECANCELED;
 }
 
 int skua_task_cancelling(const skua_task *task)

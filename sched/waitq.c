@@ -268,13 +268,14 @@ static int waitq_wait_task(struct skui_waitq_node *node)
 
     waitq_end(node);
     if (!skui_task_take_cancel(task)) {
-        return reason;
+        return reason == SKUA_ECANCELED ? skui_task_deliver_cancel(task)
+                                        : reason;
     }
     if (reason == SKUI_WAITQ_GRANTED && !waitq_hand_on(node, true)) {
         skui_task_cancel_later(task);
         return SKUI_WAITQ_GRANTED;
     }
-    return SKUA_ECANCELED;
+    return skui_task_deliver_cancel(task);
 }
 
 void skui_waitq_abandon(struct skui_waitq_node *node, bool granted)

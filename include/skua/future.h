@@ -73,6 +73,14 @@ SKUA_API int skua_future_set_error(skua_future *future, int status);
 SKUA_API int skua_future_cancel(skua_future *future);
 
 /**
+ * skua_future_cancel() with a message, as skua_task_cancel_with().
+ * @param message  copied; NULL: none. Without memory it is lost
+ * @return as skua_future_cancel()
+ * Thread: any.  Suspends: never.  asyncio: Future.cancel(msg).
+ */
+SKUA_API int skua_future_cancel_with(skua_future *future, const char *message);
+
+/**
  * Whether it has an outcome. False for NULL.
  * Thread: any.  Suspends: never.  asyncio: Future.done().
  */

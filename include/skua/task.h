@@ -79,6 +79,16 @@ SKUA_API int skua_return(void *value);
 SKUA_API int skua_task_cancel(skua_task *task);
 
 /**
+ * skua_task_cancel() with a message: what finally is cancelled fails with it,
+ * and so does who awaits that, as skua_current_exception() shows. A later
+ * request that is delivered first replaces it, with or without a message.
+ * @param message  copied; NULL: none. Without memory it is lost
+ * @return as skua_task_cancel()
+ * Thread: any.  Suspends: never.  asyncio: Task.cancel(msg).
+ */
+SKUA_API int skua_task_cancel_with(skua_task *task, const char *message);
+
+/**
  * How many cancel requests are not taken back.
  * @return the count; -EINVAL when it is no task
  * Thread: any.  Suspends: never.  asyncio: Task.cancelling().

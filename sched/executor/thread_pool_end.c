@@ -28,7 +28,7 @@ static void pool_cancel_queued(struct skui_thread_pool *pool)
 
     while (!skui_work_queue_is_drained(&pool->queue)) {
         if (skui_work_queue_pop(&pool->queue, &work)) {
-            (void)skui_future_cancel_plain(work.future);
+            (void)skui_future_cancel_plain(work.future, NULL);
             skua_future_unref(work.future);
         } else {
             (void)sched_yield(); /* another thread is about to push or pop */

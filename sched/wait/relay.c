@@ -91,7 +91,7 @@ static int relay_cancel(struct skui_composite *self, struct skui_spread *spread,
     struct relay *relay = relay_of(self);
 
     (void)insist;
-    if (!skui_future_cancel_plain(&self->future)) {
+    if (!skui_future_cancel_plain(&self->future, spread->message)) {
         return 0;
     }
     if (skui_future_revoke(relay->source, relay->hook)) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * shortage_test.cc - conformance 50, 170: tasks when memory is short.
+ * shortage_test.cc - conformance 50, 65, 170: tasks when memory is short.
  */
 #include "context_support.h"
 
@@ -76,6 +76,17 @@ TEST_F(Conformance, N170_AFailureToCreateReachesTheThreadAndTheHandler)
         EXPECT_EQ(0, skua_future_result(task.get(), nullptr));
     }
     EXPECT_EQ(1u, reports_.size());
+}
+
+TEST_F(Conformance, N065_WithoutMemoryOnlyTheMessageIsLost)
+{
+    Future future = make_future(loop_);
+
+    Shortage::always = true;
+    EXPECT_EQ(1, skua_future_cancel_with(future.get(), "lost"));
+    Shortage::always = false;
+    EXPECT_EQ(SKUA_ECANCELED, skua_future_result(future.get(), nullptr));
+    EXPECT_EQ(nullptr, skua_current_exception());
 }
 
 /** Let each allocation of `attempt` fail in turn until it succeeds. */
