@@ -21,6 +21,7 @@
 #include "overflow.h"
 #include "runner.h"
 #include "task.h"
+#include "task_hooks.h"
 
 enum {
     RUNS_PER_POLL = 61,
@@ -133,6 +134,7 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     skui_store_relaxed(&loop->debug, skua_get_debug()); /* relaxed: as above */
     skui_store_relaxed(&loop->slow_ns, SKUI_SLOW_NS);   /* relaxed: as above */
     skui_store_relaxed(&loop->abort_status, 0);         /* relaxed: as above */
+    skui_store_relaxed(&loop->hooks, NULL);             /* relaxed: as above */
     skui_store_relaxed(&loop->refs, 1u);                /* relaxed: as above */
 }
 
@@ -431,11 +433,17 @@ loop_run_task(skua_loop *loop, struct skui_task *task)
         task->budget = SKUI_TASK_BUDGET;
     }
     do {
+        const skua_task_hooks *hooks = skui_loop_hooks(loop);
+
         if (SKUI_UNLIKELY(loop->timed)) {
             skui_slow_begin(loop, &(struct skui_step){.future = &task->future});
         }
         loop->current = task;
-        skui_coroutine_resume(&loop->scheduler, &task->coroutine);
+        if (SKUI_UNLIKELY(hooks != NULL)) {
+            skui_hooks_step(hooks, loop, task);
+        } else {
+            skui_coroutine_resume(&loop->scheduler, &task->coroutine);
+        }
         loop->current = NULL;
         if (SKUI_UNLIKELY(loop->timed)) {
             skui_slow_end(loop);

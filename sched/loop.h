@@ -22,6 +22,7 @@
 #include "ready.h"
 #include "skua/loop.h"
 #include "skua/runner.h"
+#include "skua/task.h"
 #include "timers.h"
 
 SKUI_BEGIN_DECLS
@@ -135,6 +136,7 @@ struct skua_loop {
     _Atomic(skua_runner *) inject_runner; /* PK6; NULL: none, or closed */
     _Atomic(bool) siblings;               /* relaxed: constant while open */
     unsigned index;
+    _Atomic(const skua_task_hooks *) hooks; /* TH1; borrowed; NULL: none */
     uint64_t poll_interval_ticks;
     _Atomic(uint32_t) fork_generation; /* relaxed: stale futures compare it */
     struct skui_executor_slot *executor_slot; /* the runner's or its own */

@@ -20,6 +20,7 @@
 #include "loop.h"
 #include "origin.h"
 #include "report.h"
+#include "task_hooks.h"
 #include "skua/time.h"
 
 #if !defined(SKUI_ASAN) && !defined(SKUI_TSAN)
@@ -61,6 +62,7 @@ static void task_init(struct skui_task *task, const skua_task_options *options,
         skui_task_name(task, options->name);
     }
     task->observed = false;
+    task->announced = false;
     skui_future_init(&task->future, SKUI_FUTURE_TASK, home, refs);
 }
 
@@ -95,6 +97,17 @@ static int task_make(const skua_task_options *options, skua_task_fn *fn,
     return 0;
 }
 
+/* Let a new task that its creator's memory refers to run. */
+static void task_launch(struct skui_task *task)
+{
+    const skua_task_hooks *hooks = skui_loop_hooks(task->future.loop);
+
+    if (SKUI_UNLIKELY(hooks != NULL)) {
+        skui_hooks_spawn(hooks, task);
+    }
+    skui_task_queue(task);
+}
+
 int skua_create_task_with(const skua_task_options *options, skua_task_fn *fn,
                           void *arg, skua_task **out_task)
 {
@@ -108,7 +121,7 @@ int skua_create_task_with(const skua_task_options *options, skua_task_fn *fn,
     if (out_task != NULL) {
         *out_task = &task->future;
     }
-    skui_task_queue(task);
+    task_launch(task);
     return 0;
 }
 
@@ -132,7 +145,7 @@ int skui_task_create_held(skua_task_fn *fn, void *arg,
 
 void skui_task_start(struct skui_task *task)
 {
-    skui_task_queue(task);
+    task_launch(task);
 }
 
 int skua_create_task(skua_task_fn *fn, void *arg, skua_task **out_task)
@@ -243,13 +256,16 @@ static void task_finish(struct skui_task *task, struct skui_outcome *outcome)
     skua_exception *handled = task->frame.exception;
 
     task->frame.exception = NULL;
-    if (!task_finish_alone(task, outcome)) {
+    if (SKUI_UNLIKELY(task->announced) || !task_finish_alone(task, outcome)) {
         outcome_honour(task, outcome, task_end(task));
         skui_task_announce(task, outcome);
         skui_future_complete_sole(&task->future, outcome);
         if (task->observed) {
             skui_future_forgive(&task->future);
             task->observer->ended(task->observer, task, outcome);
+        }
+        if (SKUI_UNLIKELY(task->announced)) {
+            skui_hooks_done(task);
         }
         skua_future_unref(&task->future);
     }

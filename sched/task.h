@@ -104,6 +104,7 @@ struct skui_task {
     bool observed;        /* constant once shared: `observer` is set */
     bool mark;            /* the observer's */
     _Atomic(bool) blamed; /* relaxed: `blame` may hold something */
+    bool announced;       /* constant once shared: hooks know it */
 
     struct skua_future future;
 

@@ -14,6 +14,7 @@
 #include "loop.h"
 #include "report.h"
 #include "task.h"
+#include "task_hooks.h"
 
 bool skui_task_seize(struct skui_task *task)
 {
@@ -97,6 +98,9 @@ void skui_task_abandon(struct skui_task *task, skua_loop *loop)
     skui_future_complete_sole(&task->future, &outcome);
     if (task->observed) {
         task->observer->ended(task->observer, task, &outcome);
+    }
+    if (task->announced) {
+        skui_hooks_done(task);
     }
     skua_exception_unref(handled);
 }

@@ -42,6 +42,30 @@ SKUA_API int skua_create_task_with(const skua_task_options *options,
                                    skua_task_fn *fn, void *arg,
                                    skua_task **out_task);
 
+/** Told of a task; it must not wait. Errors it raises are dropped. */
+typedef void skua_task_hook_fn(skua_task *task, void *arg);
+
+/** Who is told what tasks do; any may be NULL. */
+typedef struct skua_task_hooks {
+    skua_task_hook_fn *on_spawn;      /* created; before it can run */
+    skua_task_hook_fn *on_step_begin; /* about to run on this thread */
+    skua_task_hook_fn *on_step_end;   /* it waits, yields or has ended */
+    skua_task_hook_fn *on_done;       /* its outcome can be read */
+    void *arg;                        /* borrowed */
+} skua_task_hooks;
+
+/**
+ * Tell `hooks` of the tasks of a loop: of steps on this loop, and of tasks
+ * created with it as home from now on, when they are created and when they end.
+ * The task that is passed is borrowed; no task is current in a hook.
+ * @param hooks  borrowed until the loop is closed, also when replaced before;
+ *               NULL: none
+ * @return 0; -EINVAL; SKUA_ECLOSED; SKUA_EFORKED
+ * Thread: any.  Suspends: never.  asyncio: set_task_factory(), to observe.
+ */
+SKUA_API int skua_loop_set_task_hooks(skua_loop *loop,
+                                      const skua_task_hooks *hooks);
+
 /**
  * Submit a coroutine to `loop` from another thread; wait with skua_await().
  * When memory is too short for a task, the loop's exception handler hears of

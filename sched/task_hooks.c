@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * task_hooks.c - who is told what tasks do.
+ * Threads     A loop's hooks are set and read by any thread.
+ * Invariants  While a hook runs no task is current, so that nothing in it can
+ *             suspend.
+ * Ordering    TH1: the table behind the pointer.
+ */
+#include "task_hooks.h"
+
+#include <errno.h>
+
+int skua_loop_set_task_hooks(skua_loop *loop, const skua_task_hooks *hooks)
+{
+    int status = loop == NULL ? -EINVAL : skui_loop_check_open(loop);
+
+    if (status == 0) {
+        /* TH1 release: who finds the table sees what is in it. */
+        skui_store_release(&loop->hooks, hooks);
+    }
+    return status;
+}
+
+static void hook_call(skua_task_hook_fn *hook, struct skui_task *task,
+                      void *arg)
+{
+    skua_loop *loop = skui_loop_self();
+    struct skui_task *current;
+
+    if (hook == NULL) {
+        return;
+    }
+    if (loop == NULL) {
+        hook(&task->future, arg);
+        return;
+    }
+    current = loop->current;
+    loop->current = NULL;
+    hook(&task->future, arg);
+    loop->current = current;
+}
+
+void skui_hooks_spawn(const skua_task_hooks *hooks, struct skui_task *task)
+{
+    task->announced = true;
+    hook_call(hooks->on_spawn, task, hooks->arg);
+}
+
+void skui_hooks_done(struct skui_task *task)
+{
+    const skua_task_hooks *hooks = skui_loop_hooks(task->future.loop);
+
+    if (hooks != NULL) {
+        hook_call(hooks->on_done, task, hooks->arg);
+    }
+}
+
+void skui_hooks_step(const skua_task_hooks *hooks, skua_loop *loop,
+                     struct skui_task *task)
+{
+    hook_call(hooks->on_step_begin, task, hooks->arg);
+    skui_coroutine_switch(&loop->scheduler, &task->coroutine);
+    hook_call(hooks->on_step_end, task, hooks->arg);
+}
