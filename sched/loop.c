@@ -589,6 +589,7 @@ int skui_loop_enter(skua_loop *loop)
     skui_executor_add_loops(1);
     /* PK1 (seq_cst): awake; the first iteration looks at the inbox. */
     skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_AWAKE);
+    loop_take_inbox(loop); /* queued before what is queued from here on */
     return 0;
 }
 
