@@ -56,6 +56,15 @@ void skui_coroutine_prepare(struct skui_coroutine *coroutine,
 #endif
 }
 
+void skui_coroutine_stand_in(struct skui_coroutine *place,
+                             const struct skui_coroutine *self)
+{
+    *place = *self;
+#if defined(SKUI_ASAN)
+    place->fake_stack = NULL; /* saved there by the switch */
+#endif
+}
+
 void skui_coroutine_entered(struct skui_coroutine *self,
                             struct skui_coroutine *from)
 {

@@ -60,6 +60,11 @@ void skui_coroutine_prepare(struct skui_coroutine *coroutine,
                             const struct skui_stack *stack,
                             skui_arch_entry_fn *entry, void *arg);
 
+/* Let `place`, to which others switch back, describe the stack of `self`, which
+ * runs: who leaves by `place` has it saved there. */
+void skui_coroutine_stand_in(struct skui_coroutine *place,
+                             const struct skui_coroutine *self);
+
 /* The first call of every entry. */
 void skui_coroutine_entered(struct skui_coroutine *self,
                             struct skui_coroutine *from);

@@ -96,6 +96,7 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     loop->run_future = NULL;
     loop->callback_context = NULL;
     loop->entered = NULL;
+    loop->eager_depth = 0;
     loop->in_batch = false;
     loop->timed = false;
     loop->turn = 0;
@@ -134,6 +135,7 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     skui_store_relaxed(&loop->debug, skua_get_debug()); /* relaxed: as above */
     skui_store_relaxed(&loop->slow_ns, SKUI_SLOW_NS);   /* relaxed: as above */
     skui_store_relaxed(&loop->abort_status, 0);         /* relaxed: as above */
+    skui_store_relaxed(&loop->eager, false);            /* relaxed: as above */
     skui_store_relaxed(&loop->hooks, NULL);             /* relaxed: as above */
     skui_store_relaxed(&loop->refs, 1u);                /* relaxed: as above */
 }

@@ -30,6 +30,11 @@ SKUI_BEGIN_DECLS
 struct skui_task;
 struct skui_executor_slot;
 
+/* How many tasks may start eagerly within one another. */
+#ifndef SKUI_EAGER_DEPTH
+#define SKUI_EAGER_DEPTH 64u
+#endif
+
 /* What a waker must do to reach the loop (park.c). */
 enum skui_park_state {
     SKUI_PARK_AWAKE,     /* nothing: the loop will look */
@@ -111,8 +116,10 @@ struct skua_loop {
     skua_handle *current_handle;
     skui_context_slot *callback_context; /* of the callback that runs */
     skua_context *entered;               /* by it; NULL between callbacks */
-    bool in_batch;                       /* runs what was ready */
-    bool timed;   /* in debug mode: for the batch that runs */
+    unsigned eager_depth; /* of first steps inside others' (task_eager.c); the
+                             limit where none may start */
+    bool in_batch;        /* runs what was ready */
+    bool timed;           /* in debug mode: for the batch that runs */
     uint8_t turn; /* polls since it took of a backlog in the inject queue */
     uint32_t runs_since_poll;
     uint64_t poll_due_ticks; /* siblings: when to poll at the latest */
@@ -135,6 +142,7 @@ struct skua_loop {
     skua_runner *runner; /* NULL: a loop of its own; for who runs it */
     _Atomic(skua_runner *) inject_runner; /* PK6; NULL: none, or closed */
     _Atomic(bool) siblings;               /* relaxed: constant while open */
+    _Atomic(bool) eager;                  /* relaxed: a setting */
     unsigned index;
     _Atomic(const skua_task_hooks *) hooks; /* TH1; borrowed; NULL: none */
     uint64_t poll_interval_ticks;

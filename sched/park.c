@@ -298,8 +298,8 @@ static bool idle_spin(skua_loop *loop, skui_claim watched, int64_t end_ns,
 
 bool skui_loop_may_watch(skua_loop *loop)
 {
-    return loop->idle.watched == 0 && skui_ready_is_empty(&loop->ready) &&
-           spin_limit(&loop->idle) > 0;
+    return loop->idle.watched == 0 && loop->eager_depth == 0 &&
+           skui_ready_is_empty(&loop->ready) && spin_limit(&loop->idle) > 0;
 }
 
 bool skui_loop_unwatch(skua_loop *loop)

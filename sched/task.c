@@ -97,15 +97,23 @@ static int task_make(const skua_task_options *options, skua_task_fn *fn,
     return 0;
 }
 
-/* Let a new task that its creator's memory refers to run. */
-static void task_launch(struct skui_task *task)
+/*
+ * Let a new task that its creator's memory refers to run. `eager`: in here, if
+ * positive; not if negative; 0: as its loop has it.
+ */
+static void task_launch(struct skui_task *task, int eager)
 {
-    const skua_task_hooks *hooks = skui_loop_hooks(task->future.loop);
+    skua_loop *home = task->future.loop;
 
-    if (SKUI_UNLIKELY(hooks != NULL)) {
-        skui_hooks_spawn(hooks, task);
+    if (SKUI_UNLIKELY(skui_loop_hooks(home) != NULL)) {
+        skui_hooks_spawn(skui_loop_hooks(home), task);
     }
-    skui_task_queue(task);
+    if (SKUI_UNLIKELY(eager > 0 || skui_loop_is_eager(home)) && eager >= 0 &&
+        skui_loop_self() == home && skui_task_may_start_eagerly(home)) {
+        skui_task_start_eagerly(home, task);
+    } else {
+        skui_task_queue(task);
+    }
 }
 
 int skua_create_task_with(const skua_task_options *options, skua_task_fn *fn,
@@ -121,7 +129,7 @@ int skua_create_task_with(const skua_task_options *options, skua_task_fn *fn,
     if (out_task != NULL) {
         *out_task = &task->future;
     }
-    task_launch(task);
+    task_launch(task, options != NULL ? options->eager_start : 0);
     return 0;
 }
 
@@ -145,7 +153,7 @@ int skui_task_create_held(skua_task_fn *fn, void *arg,
 
 void skui_task_start(struct skui_task *task)
 {
-    task_launch(task);
+    task_launch(task, 0);
 }
 
 int skua_create_task(skua_task_fn *fn, void *arg, skua_task **out_task)

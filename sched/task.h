@@ -285,6 +285,13 @@ bool skui_task_prepare(skua_loop *loop, struct skui_task *task);
 /* After the step: do what the task asked for. True: it must go on at once. */
 bool skui_task_after_step(skua_loop *loop, struct skui_task *task);
 
+/* task_eager.c. Run the first step of a new task inside the code that runs on
+ * `loop`, the calling thread's. */
+void skui_task_start_eagerly(skua_loop *loop, struct skui_task *task);
+/* Whether it may: while the loop runs what was ready, not too deep, nor in a
+ * hook or a report. */
+bool skui_task_may_start_eagerly(const skua_loop *loop);
+
 /* Whether a watched task was woken. */
 bool skui_task_watched_is_awake(skui_claim claim);
 /* Stop watching; true when it was woken: it is the caller's to run. */

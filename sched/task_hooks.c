@@ -3,7 +3,7 @@
  * task_hooks.c - who is told what tasks do.
  * Threads     A loop's hooks are set and read by any thread.
  * Invariants  While a hook runs no task is current, so that nothing in it can
- *             suspend.
+ *             suspend, and no task starts eagerly.
  * Ordering    TH1: the table behind the pointer.
  */
 #include "task_hooks.h"
@@ -21,11 +21,27 @@ int skua_loop_set_task_hooks(skua_loop *loop, const skua_task_hooks *hooks)
     return status;
 }
 
+int skua_loop_set_eager(skua_loop *loop, bool eager)
+{
+    int status = loop == NULL ? -EINVAL : skui_loop_check_open(loop);
+
+    if (status == 0) {
+        skui_store_relaxed(&loop->eager, eager); /* relaxed: a setting */
+    }
+    return status;
+}
+
+bool skua_loop_get_eager(const skua_loop *loop)
+{
+    return loop != NULL && skui_loop_is_eager(loop);
+}
+
 static void hook_call(skua_task_hook_fn *hook, struct skui_task *task,
                       void *arg)
 {
     skua_loop *loop = skui_loop_self();
     struct skui_task *current;
+    unsigned depth;
 
     if (hook == NULL) {
         return;
@@ -35,8 +51,11 @@ static void hook_call(skua_task_hook_fn *hook, struct skui_task *task,
         return;
     }
     current = loop->current;
+    depth = loop->eager_depth;
     loop->current = NULL;
+    loop->eager_depth = SKUI_EAGER_DEPTH;
     hook(&task->future, arg);
+    loop->eager_depth = depth;
     loop->current = current;
 }
 

@@ -17,6 +17,12 @@ static inline const skua_task_hooks *skui_loop_hooks(const skua_loop *loop)
     return skui_load_acquire(&((skua_loop *)loop)->hooks);
 }
 
+static inline bool skui_loop_is_eager(const skua_loop *loop)
+{
+    /* relaxed: a setting */
+    return skui_load_relaxed(&((skua_loop *)loop)->eager);
+}
+
 /* A new task that nobody else knows yet. */
 void skui_hooks_spawn(const skua_task_hooks *hooks, struct skui_task *task);
 /* A task that was announced has ended; it can still be referred to. */

@@ -43,6 +43,7 @@ int skua_run_coroutine_threadsafe(skua_loop *loop, skua_task_fn *fn, void *arg,
         return -EINVAL;
     }
     options.loop = loop;
+    options.eager_start = -1; /* it is posted, also from the loop's thread */
     status = skua_create_task_with(&options, fn, arg, out_future);
     return status == -ENOMEM ? submit_failed(loop, status, out_future) : status;
 }

@@ -16,6 +16,9 @@ typedef struct skua_task_options {
     const char *name; /* copied, 31 bytes at most; NULL: "Task-N" */
     skua_loop *loop;  /* its home; NULL: the running loop */
     bool pinned;      /* stays on its home loop, as in asyncio */
+    int eager_start;  /* 1: its first step runs inside the creating call, if the
+                         home loop runs in this thread; -1: never; 0: as
+                         skua_loop_set_eager() says */
     skua_context *context; /* to run in, shared: it takes a reference; NULL: a
                               copy of the current one (context.h) */
 } skua_task_options;
@@ -41,6 +44,25 @@ SKUA_API int skua_create_task(skua_task_fn *fn, void *arg,
 SKUA_API int skua_create_task_with(const skua_task_options *options,
                                    skua_task_fn *fn, void *arg,
                                    skua_task **out_task);
+
+/**
+ * Whether tasks of `loop` that are created in its own thread while it runs
+ * start eagerly, as with `eager_start` = 1: such a task runs at once, until it
+ * waits for the first time. One that never waits is done when the creating call
+ * returns, and was never queued. The creator does not go on meanwhile, and must
+ * not hold a lock that the child takes. At a depth of 64 first steps within one
+ * another the next task is queued instead.
+ * @return 0; -EINVAL; SKUA_ECLOSED; SKUA_EFORKED
+ * Thread: any.  Suspends: never.
+ * asyncio: set_task_factory(eager_task_factory).
+ */
+SKUA_API int skua_loop_set_eager(skua_loop *loop, bool eager);
+
+/**
+ * As skua_loop_set_eager() left it. False for NULL.
+ * Thread: any.  Suspends: never.  asyncio: get_task_factory().
+ */
+SKUA_API bool skua_loop_get_eager(const skua_loop *loop);
 
 /** Told of a task; it must not wait. Errors it raises are dropped. */
 typedef void skua_task_hook_fn(skua_task *task, void *arg);

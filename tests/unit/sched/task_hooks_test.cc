@@ -156,6 +156,29 @@ TEST_P(ConformanceOne, TaskHooksOfTasksThatNeverRun)
     EXPECT_EQ(1, counts[0].done);
 }
 
+TEST_P(ConformanceOne, TaskHooksOfEagerTasks)
+{
+    Observer observer;
+
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+                  skua_task *self = skua_current_task();
+
+                  EXPECT_EQ(0,
+                            skua_loop_set_task_hooks(loop, observer.hooks()));
+                  EXPECT_EQ(0, skua_loop_set_eager(loop, true));
+                  Future task = spawn([] { return 0; });
+                  EXPECT_TRUE(skua_future_done(task.get()));
+                  EXPECT_EQ(self, skua_current_task());
+                  EXPECT_EQ(0, skua_loop_set_task_hooks(loop, nullptr));
+                  return 0;
+              }));
+    const auto counts = observer.counts();
+    ASSERT_EQ(1u, counts.size());
+    EXPECT_EQ(1, counts[0].begun);
+    EXPECT_EQ(1, counts[0].ended);
+}
+
 TEST_F(Conformance, TaskHooksOfAbandonedTasks)
 {
     Observer observer;
