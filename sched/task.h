@@ -194,9 +194,6 @@ int skui_task_copy_name(struct skui_task *task, char *buffer, size_t bytes);
 /* Request cancellation, along what the task awaits: 1, or 0 when done. */
 int skui_task_cancel(struct skui_task *task, struct skui_spread *spread);
 
-/* The task itself: a request that it took waits for its next suspension. */
-void skui_task_cancel_later(struct skui_task *task);
-
 /* How many requests are not taken back, less one that waits: for a scope that
  * the task enters. */
 uint32_t skui_task_cancels_met(const struct skui_task *task);

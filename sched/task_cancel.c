@@ -277,11 +277,6 @@ static int task_request(struct skui_task *task, bool counted,
     return result;
 }
 
-void skui_task_cancel_later(struct skui_task *task)
-{
-    (void)task_set_cancel(task, 0); /* it runs */
-}
-
 int skui_task_cancel(struct skui_task *task, struct skui_spread *spread)
 {
     if (skui_future_is_done(&task->future)) {

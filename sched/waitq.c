@@ -255,33 +255,33 @@ static int waitq_wait_thread(struct skui_waitq_node *node)
     return SKUI_WAITQ_GRANTED;
 }
 
-/* False: the caller keeps the grant. */
-static bool waitq_hand_on(struct skui_waitq_node *node, bool may_keep)
+static void waitq_hand_on(struct skui_waitq_node *node)
 {
-    return node->hand_on == NULL || node->hand_on(node, may_keep);
+    if (node->hand_on != NULL) {
+        node->hand_on(node);
+    }
 }
 
 static int waitq_wait_task(struct skui_waitq_node *node)
 {
     struct skui_task *task = node->task;
     int reason = skui_task_wait_queued(task, node);
+    bool cancelled;
 
     waitq_end(node);
-    if (!skui_task_take_cancel(task)) {
-        return reason == SKUA_ECANCELED ? skui_task_deliver_cancel(task)
-                                        : reason;
+    cancelled = skui_task_take_cancel(task);
+    if (cancelled && reason == SKUI_WAITQ_GRANTED) {
+        waitq_hand_on(node);
     }
-    if (reason == SKUI_WAITQ_GRANTED && !waitq_hand_on(node, true)) {
-        skui_task_cancel_later(task);
-        return SKUI_WAITQ_GRANTED;
-    }
-    return skui_task_deliver_cancel(task);
+    return cancelled || reason == SKUA_ECANCELED
+               ? skui_task_deliver_cancel(task)
+               : reason;
 }
 
 void skui_waitq_abandon(struct skui_waitq_node *node, bool granted)
 {
     if (granted) {
-        (void)waitq_hand_on(node, false);
+        waitq_hand_on(node);
     }
 }
 

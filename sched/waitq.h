@@ -65,9 +65,8 @@ struct skui_waitq_node {
      * *lock is free; perhaps on another stack. */
     void (*parked)(void *arg);
     void *parked_arg;
-    /* Unless NULL: hand on what the waiter was granted and does not take.
-     * False, only if it may keep it: then it takes it all the same. */
-    bool (*hand_on)(struct skui_waitq_node *node, bool may_keep);
+    /* Unless NULL: hand on what the waiter was granted and does not take. */
+    void (*hand_on)(struct skui_waitq_node *node);
 };
 
 /* Nodes that were taken, to be woken in this order. All-zero: none. */

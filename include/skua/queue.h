@@ -5,10 +5,10 @@
  *
  * A queue lies in its user's memory, which stays where it is and lives until
  * every call on it has returned; all-zero is an unbounded FIFO queue. Waiters
- * are served in the order of their calls. A getter that waits is handed its
- * item; if it was cancelled meanwhile the item goes to the next getter or back
- * to its place, so none is lost or doubled. In the same way a place that a
- * cancelled putter was woken for passes to the next.
+ * are served in the order of their calls. An item is promised to the getter
+ * that is woken for it, and leaves the queue when that one goes on; if it was
+ * cancelled meanwhile the promise passes to the next, so no item is lost or
+ * doubled. The same holds for a place and a putter.
  *
  * A task suspends where a plain thread blocks; where a callback of a running
  * loop would have to wait it gets -EDEADLK. A cancel request that is pending
@@ -107,10 +107,8 @@ SKUA_API int skua_queue_put_nowait(skua_queue *queue, void *item);
 /**
  * Get an item, when there is none after waiting for one.
  * @param out_item  written on success
- * @return 0; SKUA_ECANCELED (nothing was taken; when memory is short the item
- * is got all the same and the request waits for the next suspension);
- *         SKUA_ESHUTDOWN once it is shut down and drained; -EDEADLK in a
- *         callback
+ * @return 0; SKUA_ECANCELED (nothing was taken); SKUA_ESHUTDOWN once it is shut
+ *         down and drained; -EDEADLK in a callback
  * Thread: any.  Suspends: may.  asyncio: Queue.get().
  */
 SKUA_API int skua_queue_get(skua_queue *queue, void **out_item);
@@ -124,15 +122,14 @@ SKUA_API int skua_queue_get_until(skua_queue *queue, void **out_item,
                                   int64_t deadline_ns);
 
 /**
- * Get an item that is there.
+ * Get an item that is there and not promised to a getter.
  * @return 0; -EAGAIN; SKUA_ESHUTDOWN once it is shut down and drained
  * Thread: any.  Suspends: never.  asyncio: Queue.get_nowait().
  */
 SKUA_API int skua_queue_get_nowait(skua_queue *queue, void **out_item);
 
 /**
- * How many items are in it; not those that waiting getters were handed. 0 for
- * NULL.
+ * How many items are in it, promised ones included. 0 for NULL.
  * Thread: any.  Suspends: never.  asyncio: Queue.qsize().
  */
 SKUA_API size_t skua_queue_qsize(skua_queue *queue);

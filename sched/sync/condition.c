@@ -111,12 +111,10 @@ static bool condition_relock(struct condition *condition)
     return cancelled;
 }
 
-static bool condition_hand_on(struct skui_waitq_node *node, bool may_keep)
+static void condition_hand_on(struct skui_waitq_node *node)
 {
-    (void)may_keep;
     (void)condition_wake(SKUI_CONTAINER_OF(node->lock, struct condition, lock),
                          1);
-    return true;
 }
 
 static int condition_wait(struct condition *condition, int64_t deadline_ns)

@@ -110,12 +110,10 @@ static bool permits_seem_busy(const struct skui_permits *permits)
     return word <= SKUI_PERMITS_TAKEN && skui_permits_left(permits, word) <= 0;
 }
 
-static bool permits_hand_on(struct skui_waitq_node *node, bool may_keep)
+static void permits_hand_on(struct skui_waitq_node *node)
 {
-    (void)may_keep;
     permits_resume(SKUI_CONTAINER_OF(node->lock, struct skui_permits, lock),
                    true, false);
-    return true;
 }
 
 int skui_permits_wait(struct skui_permits *permits, int64_t deadline_ns)

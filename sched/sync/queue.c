@@ -2,26 +2,23 @@
 /*
  * queue.c - items from those who put to those who get.
  * Threads     Any; all of it under the queue's lock.
- * Invariants  Whenever the lock is free: nobody waits for an item while one is
- *             there, nor for a place while one is not reserved; and a queue
- *             that is shut down has no waiting putters, nor, once empty,
- *             getters (queue_settle()). `reserved` putters were woken for a
- *             place and have not gone on.
- * Ordering    SL1 for all of it; what a getter is handed lies in its node.
+ * Invariants  `promised` getters were woken for an item, `reserved` putters for
+ *             a place, and have not gone on. Items stay in the store until a
+ *             getter takes them, so one that was cancelled has nothing to give
+ *             back but the promise. Whenever the lock is free: nobody waits
+ *             for an item while one is not promised, nor for a place while one
+ *             is not reserved; and a queue that is shut down has no waiting
+ *             putters, nor, once empty, getters (queue_settle()).
+ * Ordering    SL1 for all of it.
  * Progress    A few dozen instructions under the lock; a priority queue
  *             compares O(log n) times there.
- * Rejected    Letting woken getters look again, as asyncio does: who comes
- *             later takes the item, and who waited longest begins anew. Leaving
- *             the item in the queue, promised to the getter: a lock more, 10 of
- *             70 ns a hand-over. Lock-free rings: the order of waiters, the
+ * Rejected    Handing the item itself to the getter that is woken: if that is
+ *             cancelled the item comes back behind a later one that another
+ *             getter has been handed. Letting woken getters look again, as
+ *             asyncio does: who comes later takes the item, and who waited
+ *             longest begins anew. Lock-free rings: the order of waiters, the
  *             exact size, shutdown and join need the parts to change together,
  *             and a ring's two compare-and-swaps cost what the lock does.
- *
- * A getter that waits is handed its item. If it was cancelled before it could
- * go on, it hands the item to the next getter, or puts it back where it came
- * from. That takes room, and so perhaps memory: when that is short, or others
- * have been told already that the queue is shut down and drained, the getter
- * keeps the item, and the request waits for its next suspension.
  *
  * What grows is allocated outside the lock.
  */
@@ -29,7 +26,6 @@
 #include <string.h>
 
 #include "../memory.h"
-#include "../task.h"
 #include "../wait.h"
 #include "../waitq.h"
 #include "queue_store.h"
@@ -38,7 +34,7 @@
 struct queue {
     struct skui_spinlock lock;
     bool shut;
-    bool dropping; /* shut down immediately: what comes back is dropped */
+    uint32_t promised;
     uint32_t reserved;
     struct skui_queue_store store;
     size_t maxsize;    /* constant; 0: no limit */
@@ -47,11 +43,6 @@ struct queue {
     struct skui_waitq putters;
     struct skui_waitq joiners;
     skua_drop_fn *drop; /* constant */
-};
-
-struct getter {
-    struct skui_waitq_node node;
-    struct skui_queue_slot slot; /* with a grant */
 };
 
 _Static_assert(sizeof(struct queue) <= sizeof(skua_queue),
@@ -104,19 +95,15 @@ int skua_queue_set_drop(skua_queue *queue, skua_drop_fn *drop)
 
 /* --- under the lock --- */
 
+static bool queue_has_item(const struct queue *queue)
+{
+    return queue->store.count > queue->promised;
+}
+
 static bool queue_has_place(const struct queue *queue)
 {
     return queue->maxsize == 0 ||
            queue->store.count + queue->reserved < queue->maxsize;
-}
-
-/* A getter that was taken out gets its item. */
-static void queue_hand(struct skui_waitq_node *node,
-                       struct skui_queue_slot slot)
-{
-    struct getter *getter = SKUI_CONTAINER_OF(node, struct getter, node);
-
-    getter->slot = slot;
 }
 
 /* Serve those who wait, as far as there is something for them. Out of line, as
@@ -124,11 +111,9 @@ static void queue_hand(struct skui_waitq_node *node,
 static SKUI_NOINLINE void queue_settle(struct queue *queue,
                                        struct skui_waitq_chain *chain)
 {
-    struct skui_waitq_node *node;
-
-    while (queue->store.count > 0 &&
-           (node = skui_waitq_take_first(&queue->getters, chain)) != NULL) {
-        queue_hand(node, skui_queue_store_pop(&queue->store));
+    while (queue_has_item(queue) &&
+           skui_waitq_take_first(&queue->getters, chain) != NULL) {
+        queue->promised++;
     }
     while (!queue->shut && queue_has_place(queue) &&
            skui_waitq_take_first(&queue->putters, chain) != NULL) {
@@ -252,11 +237,11 @@ static int queue_use_place(struct queue *queue, void *item)
     int status = 0;
 
     skui_spinlock_lock(&queue->lock);
-    while (status == 0 && !queue_has_room(queue)) {
+    while (status == 0 && !queue->shut && !queue_has_room(queue)) {
         status = queue_grow(queue) ? 0 : -ENOMEM;
     }
     queue->reserved--;
-    if (status == 0 && queue->shut) {
+    if (queue->shut) {
         status = SKUA_ESHUTDOWN;
     }
     if (status == 0) {
@@ -267,17 +252,15 @@ static int queue_use_place(struct queue *queue, void *item)
 }
 
 /* A place that was reserved goes to the next putter. */
-static bool putter_hand_on(struct skui_waitq_node *node, bool may_keep)
+static void putter_hand_on(struct skui_waitq_node *node)
 {
     struct queue *queue = queue_of_node(node);
 
-    (void)may_keep;
     if (node->value == 0) {
         skui_spinlock_lock(&queue->lock);
         queue->reserved--;
         queue_unlock(queue);
     }
-    return true;
 }
 
 /* With the lock, which it lets go of. */
@@ -351,57 +334,39 @@ int skua_queue_put(skua_queue *queue, void *item)
 /* With the lock: 0, SKUA_ESHUTDOWN, or -EAGAIN when nothing is there. */
 static int queue_try_get(struct queue *queue, void **out_item)
 {
-    if (queue->store.count > 0) {
-        *out_item = skui_queue_store_pop(&queue->store).item;
+    if (queue_has_item(queue)) {
+        *out_item = skui_queue_store_pop(&queue->store);
         return 0;
     }
-    return queue->shut ? SKUA_ESHUTDOWN : -EAGAIN;
+    return queue->shut && queue->store.count == 0 ? SKUA_ESHUTDOWN : -EAGAIN;
 }
 
-/* Under the lock: whether an item may go back; `*keep`: no, who was handed it
- * keeps it, if it can. */
-static bool queue_takes_back(struct queue *queue, bool *keep)
+/* A getter is back, with an item promised to it. */
+static int queue_take_promised(struct queue *queue, void **out_item)
 {
-    while (!queue->dropping && !queue_has_room(queue)) {
-        if (!queue_grow(queue)) {
-            *keep = true;
-            return false;
-        }
-    }
-    /* Getters have been told that there will be no more. */
-    *keep = !queue->dropping && queue->shut && queue->store.count == 0;
-    return !queue->dropping && !*keep;
-}
+    int status = 0;
 
-/*
- * A getter does not take its item: it goes to the next one, or back; or it is
- * dropped, if that was asked for or there is no other way. False when the
- * getter keeps it.
- */
-static bool getter_hand_on(struct skui_waitq_node *node, bool may_keep)
-{
-    const struct getter *getter = SKUI_CONTAINER_OF(node, struct getter, node);
-    struct queue *queue = queue_of_node(node);
-    skua_drop_fn *drop = queue->drop;
-    bool goes_back;
-    bool keep;
-
-    if (node->value < 0) {
-        return true; /* it was handed none */
-    }
     skui_spinlock_lock(&queue->lock);
-    goes_back = queue_takes_back(queue, &keep);
-    keep = keep && may_keep;
-    if (goes_back) {
-        skui_queue_store_put_back(&queue->store, getter->slot);
-    } else if (!keep && queue->unfinished > 0) {
-        queue->unfinished--;
+    queue->promised--;
+    if (queue->store.count == 0) {
+        status = SKUA_ESHUTDOWN; /* dropped meanwhile */
+    } else {
+        *out_item = skui_queue_store_pop(&queue->store);
     }
     queue_unlock(queue);
-    if (!goes_back && !keep && drop != NULL) {
-        drop(getter->slot.item);
+    return status;
+}
+
+/* A promise passes to the next getter. */
+static void getter_hand_on(struct skui_waitq_node *node)
+{
+    struct queue *queue = queue_of_node(node);
+
+    if (node->value == 0) {
+        skui_spinlock_lock(&queue->lock);
+        queue->promised--;
+        queue_unlock(queue);
     }
-    return !keep;
 }
 
 /* With the lock, which it lets go of. */
@@ -409,7 +374,7 @@ static SKUI_NOINLINE int queue_get_waiting(struct queue *queue, void **out_item,
                                            int64_t deadline_ns)
 {
     struct skui_waitq_spins spin = {0};
-    struct getter getter;
+    struct skui_waitq_node node;
     int status;
 
     while (!queue->shut && queue->store.count == 0 &&
@@ -417,18 +382,15 @@ static SKUI_NOINLINE int queue_get_waiting(struct queue *queue, void **out_item,
            skui_waitq_spin(&spin, &queue->lock)) {
         /* until there is an item */
     }
-    skui_waitq_begin(&getter.node, &queue->lock, deadline_ns);
+    skui_waitq_begin(&node, &queue->lock, deadline_ns);
     status = queue_try_get(queue, out_item);
     if (status != -EAGAIN) {
-        queue_leave(queue, &getter.node);
+        queue_leave(queue, &node);
         return status;
     }
-    getter.node.hand_on = getter_hand_on;
-    status = queue_wait(&queue->getters, &getter.node);
-    if (status == 0) {
-        *out_item = getter.slot.item;
-    }
-    return status;
+    node.hand_on = getter_hand_on;
+    status = queue_wait(&queue->getters, &node);
+    return status < 0 ? status : queue_take_promised(queue, out_item);
 }
 
 int skua_queue_get_nowait(skua_queue *queue, void **out_item)
@@ -570,7 +532,7 @@ static struct skui_queue_store queue_take_store(struct queue *queue)
 static void store_drop(struct skui_queue_store *store, skua_drop_fn *drop)
 {
     while (drop != NULL && store->count > 0) {
-        drop(skui_queue_store_pop(store).item);
+        drop(skui_queue_store_pop(store));
     }
     skui_release(store->slots);
 }
@@ -589,7 +551,6 @@ int skua_queue_shutdown(skua_queue *queue, bool immediate)
     skui_spinlock_lock(&self->lock);
     self->shut = true;
     if (immediate) {
-        self->dropping = true;
         dropped = queue_take_store(self);
         self->unfinished -=
             dropped.count < self->unfinished ? dropped.count : self->unfinished;
@@ -611,7 +572,7 @@ int skua_queue_fini(skua_queue *queue)
     self = queue_of(queue);
     skui_spinlock_lock(&self->lock);
     busy = self->getters.count + self->putters.count + self->joiners.count +
-               self->reserved >
+               self->promised + self->reserved >
            0;
     if (!busy) {
         dropped = queue_take_store(self);

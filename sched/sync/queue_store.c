@@ -39,9 +39,9 @@ static bool slot_precedes(const struct skui_queue_store *store,
     return order < 0 || (order == 0 && a->sequence < b->sequence);
 }
 
-static void heap_push(struct skui_queue_store *store,
-                      struct skui_queue_slot slot)
+static void heap_push(struct skui_queue_store *store, void *item)
 {
+    struct skui_queue_slot slot = {item, store->sequence++};
     size_t at = store->count;
 
     while (at > 0) {
@@ -82,89 +82,34 @@ static void heap_fill_top(struct skui_queue_store *store,
 
 void skui_queue_store_push(struct skui_queue_store *store, void *item)
 {
-    struct skui_queue_slot slot = {item, store->sequence++};
-
     if (store->order == SKUI_QUEUE_PRIORITY) {
-        heap_push(store, slot);
+        heap_push(store, item);
     } else {
-        store->slots[(store->head + store->count) & (store->capacity - 1)] =
-            slot;
+        store->slots[(store->head + store->count) & (store->capacity - 1)]
+            .item = item;
     }
     store->count++;
 }
 
-struct skui_queue_slot skui_queue_store_pop(struct skui_queue_store *store)
+void *skui_queue_store_pop(struct skui_queue_store *store)
 {
-    struct skui_queue_slot slot;
+    void *item;
 
     store->count--;
     switch (store->order) {
     case SKUI_QUEUE_LIFO:
-        slot = store->slots[store->count];
+        item = store->slots[store->count].item;
         break;
     case SKUI_QUEUE_PRIORITY:
-        slot = store->slots[0];
+        item = store->slots[0].item;
         heap_fill_top(store, store->slots[store->count]);
         break;
     case SKUI_QUEUE_FIFO:
     default:
-        slot = store->slots[store->head & (store->capacity - 1)];
+        item = store->slots[store->head & (store->capacity - 1)].item;
         /* Empty, it begins anew: its first slots are in the cache. */
         store->head = store->count == 0 ? 0 : store->head + 1;
         break;
     }
-    return slot;
-}
-
-/* The `index`-th slot of a ring. */
-static struct skui_queue_slot *ring_slot(const struct skui_queue_store *store,
-                                         size_t index)
-{
-    return &store->slots[(store->head + index) & (store->capacity - 1)];
-}
-
-/* In front, but behind those that were put earlier and came back before. */
-static void ring_put_back(struct skui_queue_store *store,
-                          struct skui_queue_slot slot)
-{
-    size_t at = 0;
-
-    store->head--;
-    while (at < store->count &&
-           ring_slot(store, at + 1)->sequence < slot.sequence) {
-        *ring_slot(store, at) = *ring_slot(store, at + 1);
-        at++;
-    }
-    *ring_slot(store, at) = slot;
-}
-
-/* On top, but below those that were put later and came back before. */
-static void stack_put_back(struct skui_queue_store *store,
-                           struct skui_queue_slot slot)
-{
-    size_t at = store->count;
-
-    while (at > 0 && store->slots[at - 1].sequence > slot.sequence) {
-        store->slots[at] = store->slots[at - 1];
-        at--;
-    }
-    store->slots[at] = slot;
-}
-
-void skui_queue_store_put_back(struct skui_queue_store *store,
-                               struct skui_queue_slot slot)
-{
-    switch (store->order) {
-    case SKUI_QUEUE_LIFO:
-        stack_put_back(store, slot);
-        break;
-    case SKUI_QUEUE_PRIORITY:
-        heap_push(store, slot);
-        break;
-    case SKUI_QUEUE_FIFO:
-    default:
-        ring_put_back(store, slot);
-        break;
-    }
-    store->count++;
+    return item;
 }

@@ -16,19 +16,19 @@ SKUI_BEGIN_DECLS
 enum skui_queue_order {
     SKUI_QUEUE_FIFO,     /* a ring */
     SKUI_QUEUE_LIFO,     /* a stack */
-    SKUI_QUEUE_PRIORITY, /* a binary heap; equal items in the order of puts */
+    SKUI_QUEUE_PRIORITY, /* a binary heap; equal items by `sequence` */
 };
 
 struct skui_queue_slot {
     void *item;
-    uint64_t sequence; /* of the put */
+    uint64_t sequence; /* of the put; PRIORITY only */
 };
 
 /* All-zero: an empty FIFO. */
 struct skui_queue_store {
     struct skui_queue_slot *slots;
     size_t capacity; /* 0, or a power of two */
-    size_t head;     /* FIFO: the first one's slot, modulo capacity */
+    size_t head;     /* FIFO: counts gets; its slot is head % capacity */
     size_t count;
     uint64_t sequence;
     skua_compare_fn *compare; /* PRIORITY */
@@ -46,10 +46,7 @@ struct skui_queue_slot *skui_queue_store_move(struct skui_queue_store *store,
 /* There is room: count < capacity. */
 void skui_queue_store_push(struct skui_queue_store *store, void *item);
 /* There is an item: count > 0. */
-struct skui_queue_slot skui_queue_store_pop(struct skui_queue_store *store);
-/* Put back what was popped, where it was among what is left; there is room. */
-void skui_queue_store_put_back(struct skui_queue_store *store,
-                               struct skui_queue_slot slot);
+void *skui_queue_store_pop(struct skui_queue_store *store);
 
 SKUI_END_DECLS
 

@@ -33,18 +33,28 @@ struct List {
         return waiters;
     }
 
+    int handed_on = 0; /* grants that were given back */
+
     int wait(int64_t deadline_ns, int *out_value = nullptr)
     {
         skui_waitq_node node = {};
-        int status = skui_waitq_begin(&node, &lock, deadline_ns);
+        int status = 0;
 
-        if (status == 0) {
-            status = skui_waitq_wait(&queue, &node);
-        }
+        skui_spinlock_lock(&lock);
+        skui_waitq_begin(&node, &lock, deadline_ns);
+        node.hand_on = hand_on;
+        status = skui_waitq_wait(&queue, &node);
         if (out_value != nullptr) {
             *out_value = node.value;
         }
         return status;
+    }
+
+    static void hand_on(skui_waitq_node *node)
+    {
+        List *list = SKUI_CONTAINER_OF(node->lock, List, lock);
+
+        list->handed_on++;
     }
 
     /** Grant to the first `most`, numbered from 1; returns how many. */
@@ -164,14 +174,28 @@ TEST_F(WaitqLoop, CancelTakesItOutAnywhereInTheList)
     EXPECT_EQ((Numbers{0, 0, 0, 1, 2}), values_);
 }
 
-TEST_F(WaitqLoop, AGrantIsRevokedByALaterCancel)
+TEST_F(WaitqLoop, AGrantIsHandedOnAfterALaterCancel)
 {
     skua_task *task = start_waiter();
 
     EXPECT_EQ(1, list_.grant(1));
     EXPECT_EQ(1, skua_task_cancel(task));
+    EXPECT_EQ(0, list_.handed_on);
     turn();
-    EXPECT_EQ(Numbers{SKUI_WAITQ_REVOKED}, statuses_);
+    EXPECT_EQ(Numbers{SKUA_ECANCELED}, statuses_);
+    EXPECT_EQ(1, list_.handed_on);
+}
+
+TEST_F(WaitqLoop, AGrantToATaskThatIsAbandonedIsHandedOn)
+{
+    skui_waitq_node node = {};
+
+    node.lock = &list_.lock;
+    node.hand_on = List::hand_on;
+    skui_waitq_abandon(&node, false);
+    EXPECT_EQ(0, list_.handed_on);
+    skui_waitq_abandon(&node, true);
+    EXPECT_EQ(1, list_.handed_on);
 }
 
 TEST_F(WaitqLoop, AGrantComesTooLateAfterACancel)
@@ -271,14 +295,6 @@ TEST_F(WaitqLoop, ACallbackIsRefused)
     EXPECT_TRUE(skui_spinlock_try_lock(&list.lock));
 }
 
-TEST(Waitq, NotATimeIsRefused)
-{
-    List list;
-
-    EXPECT_EQ(-EINVAL, list.wait(SKUA_NOT_A_TIME));
-    EXPECT_TRUE(skui_spinlock_try_lock(&list.lock));
-}
-
 TEST(Waitq, AThreadIsGrantedWithAValue)
 {
     List list;
@@ -337,7 +353,8 @@ TEST(WaitqParked, IsCalledOnceWithTheLockFree)
     skui_waitq_node node = {};
 
     for (const int64_t deadline_ns : {INT64_C(0), skua_monotonic() + SKUA_MS}) {
-        ASSERT_EQ(0, skui_waitq_begin(&node, &told.list.lock, deadline_ns));
+        skui_spinlock_lock(&told.list.lock);
+        skui_waitq_begin(&node, &told.list.lock, deadline_ns);
         node.parked = [](void *arg) {
             auto *self = static_cast<Told *>(arg);
 
@@ -359,7 +376,7 @@ TEST(Futex, DoesNotSleepOnAnotherValueNorPastItsLimit)
     EXPECT_TRUE(skui_futex_wait(&word, 0, SKUA_FOREVER));
     EXPECT_FALSE(skui_futex_wait(&word, 1, 0));
     EXPECT_FALSE(skui_futex_wait(&word, 1, INT64_MIN + 1));
-    skui_futex_wake(&word);
+    skui_futex_wake(&word, 1);
 }
 
 } // namespace

@@ -38,7 +38,7 @@ class Waiter
   public:
     explicit Waiter(skui_permits *permits)
         : thread_([this, permits] {
-              status_ = skui_permits_acquire(permits, SKUA_FOREVER);
+              status_ = skui_permits_wait(permits, SKUA_FOREVER);
           })
     {
         const size_t before = count++;
@@ -111,9 +111,9 @@ TEST(PermitsAcquire, GivesUpAtItsLimitAndLeavesNoTrace)
     skui_permits permits = {};
 
     ASSERT_TRUE(skui_permits_try_take(&permits));
-    EXPECT_EQ(-ETIMEDOUT, skui_permits_acquire(&permits, 0));
+    EXPECT_EQ(-ETIMEDOUT, skui_permits_wait(&permits, 0));
     EXPECT_EQ(-ETIMEDOUT,
-              skui_permits_acquire(&permits, skua_monotonic() + SKUA_MS));
+              skui_permits_wait(&permits, skua_monotonic() + SKUA_MS));
     EXPECT_EQ(0u, waiting(&permits));
     EXPECT_EQ(1u, word_of(&permits)); /* QUEUED is gone */
 }
@@ -147,7 +147,7 @@ TEST(PermitsAcquire, ServesThreadsInTheOrderOfTheirCalls)
     ASSERT_TRUE(skui_permits_try_take(&permits));
     for (int i = 0; i < kWaiters; i++) {
         threads.emplace_back([&, i] {
-            EXPECT_EQ(0, skui_permits_acquire(&permits, SKUA_FOREVER));
+            EXPECT_EQ(0, skui_permits_wait(&permits, SKUA_FOREVER));
             order.push_back(i);
             EXPECT_EQ(0, skui_permits_release(&permits, kLock));
         });
@@ -171,7 +171,7 @@ TEST(PermitsAcquire, ANewcomerDoesNotOvertake)
     Waiter waiter(&permits);
 
     EXPECT_FALSE(skui_permits_try_take(&permits));
-    EXPECT_EQ(-ETIMEDOUT, skui_permits_acquire(&permits, 0));
+    EXPECT_EQ(-ETIMEDOUT, skui_permits_wait(&permits, 0));
     EXPECT_EQ(0, skui_permits_release(&permits, kLock));
     EXPECT_FALSE(skui_permits_try_take(&permits));
     EXPECT_EQ(0, waiter.join());
@@ -205,7 +205,7 @@ TEST(PermitsRelease, ClearsAFlagThatIsLeftOver)
     EXPECT_EQ(0, skui_permits_release(&permits, kLock));
     EXPECT_EQ(0u, word_of(&permits));
     skui_store_relaxed(&permits.word, SKUI_PERMITS_QUEUED);
-    EXPECT_EQ(0, skui_permits_acquire(&permits, SKUA_FOREVER));
+    EXPECT_EQ(0, skui_permits_wait(&permits, SKUA_FOREVER));
     EXPECT_EQ(1u, word_of(&permits));
     skui_store_relaxed(&permits.word, SKUI_PERMITS_QUEUED);
     EXPECT_EQ(-EPERM, skui_permits_release(&permits, kLock));
