@@ -332,6 +332,29 @@ TEST_P(ConformanceOne, N125_APromisedItemStaysWithoutAGetter)
     EXPECT_EQ(0, run(body));
 }
 
+TEST_P(ConformanceOne, N125_ItemsKeepTheirOrderWhenAGetterIsCancelled)
+{
+    Queue queue;
+    Log log;
+    const auto body = [&] {
+        const Future a = spawn(queue.getter(log));
+        const Future b = spawn([&] {
+            (void)queue.getter(log)();
+            return queue.getter(log)();
+        });
+
+        EXPECT_EQ(0, skua_yield());
+        EXPECT_EQ(0, queue.put_nowait(1));
+        EXPECT_EQ(0, queue.put_nowait(2));
+        EXPECT_EQ(1, skua_task_cancel(a.get()));
+        EXPECT_EQ(0, await_status(b));
+        EXPECT_EQ((Order{SKUA_ECANCELED, 1, 2}), log.get());
+        return 0;
+    };
+
+    EXPECT_EQ(0, run(body));
+}
+
 TEST_P(ConformanceMany, N125_ACancelledGetterTakesNone)
 {
     Queue queue;
