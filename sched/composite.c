@@ -90,7 +90,8 @@ static void spread_end(struct skui_spread *spread)
 {
     struct skui_composite *composite = spread->first;
 
-    *spread = (struct skui_spread){.message = spread->message};
+    spread->first = NULL;
+    spread->active = NULL;
     while (composite != NULL) {
         struct skui_composite *next = composite->next_spread;
 

@@ -32,6 +32,9 @@ struct skui_spread {
     struct skui_composite *first; /* a reference each */
     struct skui_composite *last;
     struct skui_composite *active; /* which passes it on just now */
+    const skua_future *origin;     /* a running task that passes on a request of
+                                      its own, or NULL */
+    bool came_back;                /* the request came to that */
 };
 
 struct skui_composite_ops {

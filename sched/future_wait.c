@@ -47,25 +47,47 @@ enum await_pass {
     PASS_REFUSED, /* there is nothing to wait for */
 };
 
-/* A request that came before the wait goes to what is awaited now (asyncio),
- * with its message. */
-static enum await_pass await_pass_on(struct skui_task *task,
-                                     skua_future *future)
+/*
+ * How many requests that come before the wait are passed on to a composite:
+ * results may be written until it is done, so the task waits for it, whoever
+ * cancels again meanwhile. That many come only around a ring.
+ */
+enum { PASSES_TO_COMPOSITE = 1000 };
+
+static enum await_pass await_pass_spread(skua_future *future,
+                                         struct skui_spread *spread,
+                                         unsigned before)
 {
-    struct skui_spread spread = {.message = skui_task_take_blame(task)};
-    skua_exception *message = spread.message;
-    enum await_pass pass;
+    int result;
 
     if (future->kind != SKUI_FUTURE_COMPOSITE) {
-        pass = skui_future_cancel_within(future, &spread) == 1 ? PASS_TAKEN
-                                                               : PASS_REFUSED;
-    } else {
-        pass =
-            skui_composite_cancel(skui_composite_of(future), &spread, true) != 0
-                ? PASS_TAKEN
-                : PASS_LATE;
+        result = before == 0 ? skui_future_cancel_within(future, spread) : 0;
+        (void)skui_spread_run(spread);
+        return result == 1 ? PASS_TAKEN : PASS_REFUSED;
     }
-    (void)skui_spread_run(&spread);
+    result = skui_composite_cancel(skui_composite_of(future), spread, true);
+    (void)skui_spread_run(spread);
+    if (spread->came_back || before == PASSES_TO_COMPOSITE) {
+        return PASS_REFUSED; /* a ring: nobody else would end it */
+    }
+    return result != 0 ? PASS_TAKEN : PASS_LATE;
+}
+
+/*
+ * A request that came before the wait goes to what is awaited now (asyncio),
+ * with its message, if it is the first one.
+ */
+static enum await_pass await_pass_on(struct skui_task *task,
+                                     skua_future *future, unsigned before)
+{
+    skua_exception *message = skui_task_take_blame(task);
+    struct skui_spread spread = {.message = message};
+    enum await_pass pass;
+
+    if (future->kind == SKUI_FUTURE_COMPOSITE) {
+        spread.origin = &task->future;
+    }
+    pass = await_pass_spread(future, &spread, before);
     if (pass != PASS_TAKEN && message != NULL) {
         skui_task_set_blame(task, message);
     } else {
@@ -79,10 +101,11 @@ static int future_wait_task(skua_loop *loop, struct skui_task *task,
                             skua_future *future)
 {
     int reason = skui_task_await(loop, task, future);
+    unsigned passes = 0;
     bool late = false;
 
     while (reason == SKUI_REASON_NOT_PARKED) {
-        enum await_pass pass = await_pass_on(task, future);
+        enum await_pass pass = await_pass_on(task, future, passes++);
 
         if (pass == PASS_REFUSED) {
             return SKUA_ECANCELED;
@@ -127,6 +150,7 @@ static int future_wait_task_until(struct skui_task *task, skua_future *future,
                                   int64_t deadline_ns)
 {
     struct await_state state = {future, NULL, false};
+    unsigned passes = 0;
     bool late = false;
     int reason;
 
@@ -140,7 +164,7 @@ static int future_wait_task_until(struct skui_task *task, skua_future *future,
     task->awaiting = future;
     reason = skui_task_suspend(task, await_publish, &state, deadline_ns);
     while (reason == SKUA_ECANCELED && !state.published) {
-        enum await_pass pass = await_pass_on(task, future);
+        enum await_pass pass = await_pass_on(task, future, passes++);
 
         if (pass == PASS_REFUSED) {
             break;

@@ -193,6 +193,10 @@ static enum cancel_step walk_step(struct cancel_walk *walk, bool counted)
     if (!skui_future_is_task(walk->link)) {
         return walk_end(walk);
     }
+    if (walk->link == walk->spread->origin) {
+        walk->spread->came_back = true;
+        return CANCEL_TOO_LATE;
+    }
     if (counted) {
         /* relaxed: a counter */
         (void)skui_fetch_add_relaxed(&skui_task_of(walk->link)->runnable.word,

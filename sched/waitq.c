@@ -255,10 +255,10 @@ static int waitq_wait_thread(struct skui_waitq_node *node)
     return SKUI_WAITQ_GRANTED;
 }
 
-static void waitq_hand_on(struct skui_waitq_node *node)
+static void waitq_hand_on(struct skui_waitq_node *node, bool goes_on)
 {
     if (node->hand_on != NULL) {
-        node->hand_on(node);
+        node->hand_on(node, goes_on);
     }
 }
 
@@ -271,7 +271,7 @@ static int waitq_wait_task(struct skui_waitq_node *node)
     waitq_end(node);
     cancelled = skui_task_take_cancel(task);
     if (cancelled && reason == SKUI_WAITQ_GRANTED) {
-        waitq_hand_on(node);
+        waitq_hand_on(node, true);
     }
     return cancelled || reason == SKUA_ECANCELED
                ? skui_task_deliver_cancel(task)
@@ -281,7 +281,7 @@ static int waitq_wait_task(struct skui_waitq_node *node)
 void skui_waitq_abandon(struct skui_waitq_node *node, bool granted)
 {
     if (granted) {
-        waitq_hand_on(node);
+        waitq_hand_on(node, false);
     }
 }
 

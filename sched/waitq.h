@@ -65,8 +65,9 @@ struct skui_waitq_node {
      * *lock is free; perhaps on another stack. */
     void (*parked)(void *arg);
     void *parked_arg;
-    /* Unless NULL: hand on what the waiter was granted and does not take. */
-    void (*hand_on)(struct skui_waitq_node *node);
+    /* Unless NULL: hand on what the waiter was granted and does not take. It
+     * calls this itself, or else will not run again. */
+    void (*hand_on)(struct skui_waitq_node *node, bool goes_on);
 };
 
 /* Nodes that were taken, to be woken in this order. All-zero: none. */

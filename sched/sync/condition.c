@@ -15,6 +15,8 @@
 #include "../waitq.h"
 #include "skua/sync.h"
 
+enum { CONDITION_NOTIFIED = 1 }; /* in a node: by a grant that was revoked */
+
 struct condition {
     struct skui_spinlock lock; /* of the list */
     struct skui_waitq waiters;
@@ -111,15 +113,22 @@ static bool condition_relock(struct condition *condition)
     return cancelled;
 }
 
-static void condition_hand_on(struct skui_waitq_node *node)
+/* A notification passes to the next waiter; from one that goes on when that has
+ * the lock again. */
+static void condition_hand_on(struct skui_waitq_node *node, bool goes_on)
 {
-    (void)condition_wake(SKUI_CONTAINER_OF(node->lock, struct condition, lock),
-                         1);
+    if (goes_on) {
+        node->value = CONDITION_NOTIFIED;
+    } else {
+        (void)condition_wake(
+            SKUI_CONTAINER_OF(node->lock, struct condition, lock), 1);
+    }
 }
 
 static int condition_wait(struct condition *condition, int64_t deadline_ns)
 {
     struct skui_waitq_node node;
+    bool notified;
     int status;
 
     skui_spinlock_lock(&condition->lock);
@@ -131,11 +140,12 @@ static int condition_wait(struct condition *condition, int64_t deadline_ns)
     if (status == -EDEADLK) {
         return status; /* the lock was not released */
     }
+    notified = status == SKUI_WAITQ_GRANTED || node.value == CONDITION_NOTIFIED;
     if (condition_relock(condition)) {
-        if (status == SKUI_WAITQ_GRANTED) {
-            (void)condition_wake(condition, 1); /* pass it on */
-        }
         status = SKUA_ECANCELED;
+    }
+    if (notified && status < 0) {
+        (void)condition_wake(condition, 1);
     }
     return status;
 }

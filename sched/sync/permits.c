@@ -110,8 +110,9 @@ static bool permits_seem_busy(const struct skui_permits *permits)
     return word <= SKUI_PERMITS_TAKEN && skui_permits_left(permits, word) <= 0;
 }
 
-static void permits_hand_on(struct skui_waitq_node *node)
+static void permits_hand_on(struct skui_waitq_node *node, bool goes_on)
 {
+    (void)goes_on;
     permits_resume(SKUI_CONTAINER_OF(node->lock, struct skui_permits, lock),
                    true, false);
 }

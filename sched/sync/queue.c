@@ -252,10 +252,11 @@ static int queue_use_place(struct queue *queue, void *item)
 }
 
 /* A place that was reserved goes to the next putter. */
-static void putter_hand_on(struct skui_waitq_node *node)
+static void putter_hand_on(struct skui_waitq_node *node, bool goes_on)
 {
     struct queue *queue = queue_of_node(node);
 
+    (void)goes_on;
     if (node->value == 0) {
         skui_spinlock_lock(&queue->lock);
         queue->reserved--;
@@ -358,10 +359,11 @@ static int queue_take_promised(struct queue *queue, void **out_item)
 }
 
 /* A promise passes to the next getter. */
-static void getter_hand_on(struct skui_waitq_node *node)
+static void getter_hand_on(struct skui_waitq_node *node, bool goes_on)
 {
     struct queue *queue = queue_of_node(node);
 
+    (void)goes_on;
     if (node->value == 0) {
         skui_spinlock_lock(&queue->lock);
         queue->promised--;

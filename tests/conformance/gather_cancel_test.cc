@@ -260,6 +260,25 @@ TEST_P(ConformanceMany, N078_AGatherThatWaitsForItselfCanBeCancelled)
               }));
 }
 
+TEST_P(ConformanceMany, N078_AChildCancelledBeforeItAwaitsItsOwnGather)
+{
+    EXPECT_EQ(0, run([&] {
+                  Future ready = make_future();
+                  Gathering all;
+
+                  all.add(call([&] {
+                      EXPECT_EQ(0, skua_await(ready.get(), nullptr));
+                      EXPECT_EQ(1, skua_task_cancel(skua_current_task()));
+                      EXPECT_EQ(SKUA_ECANCELED, all.wait());
+                      return SKUA_ECANCELED;
+                  }));
+                  all.start();
+                  EXPECT_EQ(0, skua_future_set_result(ready.get(), nullptr));
+                  EXPECT_EQ(SKUA_ECANCELED, all.wait());
+                  return 0;
+              }));
+}
+
 TEST_P(ConformanceMany, N078_TwoThatWaitForEachOtherCanBeCancelled)
 {
     EXPECT_EQ(0, run([&] {

@@ -50,7 +50,7 @@ struct List {
         return status;
     }
 
-    static void hand_on(skui_waitq_node *node)
+    static void hand_on(skui_waitq_node *node, bool)
     {
         List *list = SKUI_CONTAINER_OF(node->lock, List, lock);
 
