@@ -87,14 +87,57 @@ static void report_default(const skua_exception_context *context)
     }
 }
 
+struct handler_call {
+    skua_exception_handler_fn *fn;
+    void *arg;
+    const skua_exception_context *context;
+    bool made;
+};
+
+/* What the handler raises comes out as the call's outcome. */
+static int handler_call(void *arg)
+{
+    struct handler_call *call = arg;
+    const skua_exception *raised;
+
+    call->made = true;
+    call->fn(call->context->loop, call->context, call->arg);
+    raised = skua_current_exception();
+    return raised == NULL ? 0 : skua_exception_status(raised);
+}
+
+/* The variables of what the report is about; NULL: none, or no memory. */
+static skua_context *report_variables(const skua_exception_context *context)
+{
+    skui_context_slot *slot = NULL;
+
+    if (context->future != NULL && skui_future_is_task(context->future)) {
+        slot = &skui_task_of(context->future)->context;
+    } else if (context->handle != NULL) {
+        slot = &context->handle->context;
+    }
+    /* relaxed: the object is held, and its first word stays */
+    return slot == NULL || skui_load_relaxed(slot) == 0
+               ? NULL
+               : skui_context_of_slot(slot);
+}
+
 static void report_custom(skua_exception_handler_fn *fn, void *arg,
                           const skua_exception_context *context)
 {
+    struct handler_call call = {fn, arg, context, false};
+    skua_context *variables = report_variables(context);
     struct skui_report_scope scope;
     skua_exception *raised;
 
     skui_report_scope_enter(&scope, SKUI_REPORT_IN_HANDLER);
-    fn(context->loop, context, arg);
+    if (variables != NULL) {
+        (void)skua_context_run(variables, handler_call, &call, NULL);
+    }
+    if (!call.made) { /* without them, or memory is short */
+        fn(context->loop, context, arg);
+    }
+    skua_context_unref(variables);
     raised = skui_report_scope_leave(&scope);
     if (raised != NULL) {
         skua_exception_context second = {0};

@@ -37,8 +37,9 @@ static int wait_for_nothing(struct skui_task *self, skua_awaitable awaitable,
     }
     (void)skua_future_cancel(awaitable.future);
     status = skua_await(awaitable.future, out_result);
-    return status == SKUA_ECANCELED &&
-                   skua_future_cancelled(awaitable.future) &&
+    /* The future's own outcome, also where cancellation is an error. */
+    return status == SKUA_ECANCELED && skui_future_is_done(awaitable.future) &&
+                   awaitable.future->status == SKUA_ECANCELED &&
                    skua_task_cancelling(&self->future) <= met
                ? -ETIMEDOUT
                : status;

@@ -249,6 +249,101 @@ TEST_P(ConformanceMany, N174_ManyWriteToOneContext)
               }));
 }
 
+/* --- where else they are seen --- */
+
+TEST_P(ConformanceMany, N050_ToThreadSeesTheVariablesOfItsCaller)
+{
+    EXPECT_EQ(0, run([&] {
+                  void *seen = nullptr;
+                  void *arg = keeper_.body([] {
+                      const intptr_t value = get(number);
+
+                      set(number, 99); /* nobody else sees that */
+                      return skua_return(as_pointer(value));
+                  });
+
+                  set(number, 7);
+                  EXPECT_EQ(0, skua_to_thread(run_body, arg, &seen));
+                  EXPECT_EQ(7, as_int(seen));
+                  EXPECT_EQ(7, get(number));
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceMany, N050_ACancelledToThreadLeavesNoVariableBehind)
+{
+    const int made = counted_made;
+
+    EXPECT_EQ(0, run([&] {
+                  for (int i = 0; i < 50; i++) {
+                      Future caller = spawn([&, i] {
+                          void *arg =
+                              keeper_.body([] { return get_counted(); });
+
+                          set_counted(i);
+                          return skua_to_thread(run_body, arg, nullptr);
+                      });
+
+                      EXPECT_LE(0, skua_yield());
+                      (void)skua_task_cancel(caller.get());
+                      const int status = skua_await(caller.get(), nullptr);
+                      EXPECT_TRUE(status == i || status == SKUA_ECANCELED);
+                  }
+                  return 0;
+              }));
+    EXPECT_EQ(made + 50, counted_made);
+    EXPECT_EQ(counted_made, counted_destroyed);
+}
+
+struct HandlerSaw {
+    std::atomic<intptr_t> value = -1;
+    std::atomic<int> calls = 0;
+};
+
+void handler_looks(skua_loop *, const skua_exception_context *, void *arg)
+{
+    auto *saw = static_cast<HandlerSaw *>(arg);
+
+    saw->value = get(number);
+    saw->calls++;
+}
+
+TEST_P(ConformanceOne, N050_TheExceptionHandlerSeesTheVariablesOfTheTask)
+{
+    HandlerSaw saw;
+
+    EXPECT_EQ(0, run([&] {
+                  EXPECT_EQ(0,
+                            skua_loop_set_exception_handler(
+                                skua_get_running_loop(), handler_looks, &saw));
+                  set(number, 1);
+                  {
+                      Future failing = spawn([] {
+                          set(number, 5);
+                          return skua_raise(-EIO, "nobody reads this");
+                      });
+
+                      EXPECT_EQ(0, skua_yield());
+                      EXPECT_TRUE(skua_future_done(failing.get()));
+                  }
+                  EXPECT_EQ(1, saw.calls);
+                  EXPECT_EQ(5, saw.value);
+                  EXPECT_EQ(1, get(number));
+                  skua_loop_call_soon(
+                      skua_get_running_loop(),
+                      [](void *) {
+                          set(number, 6);
+                          (void)skua_raise(-EIO, "in a callback");
+                      },
+                      nullptr, nullptr);
+                  EXPECT_EQ(0, skua_yield());
+                  EXPECT_EQ(0, skua_yield());
+                  EXPECT_EQ(2, saw.calls);
+                  EXPECT_EQ(6, saw.value);
+                  return 0;
+              }));
+}
+
 CONFORMANCE_INSTANTIATE_ONE();
 CONFORMANCE_INSTANTIATE_MANY();
 

@@ -343,6 +343,24 @@ TEST_P(ConformanceMany, N093_ACancelledChildIsNoTimeout)
               }));
 }
 
+TEST_P(ConformanceMany, N093_WithoutTimeAGatherIsCancelledAndTimesOut)
+{
+    EXPECT_EQ(
+        0, run([&] {
+            Future never = make_future();
+            const skua_awaitable child = skua_awaitable_future(never.get());
+            skua_gather_result result = {};
+            skua_future *gather = nullptr;
+
+            EXPECT_EQ(0, skua_gather(&child, 1, nullptr, &result, &gather));
+            EXPECT_EQ(-ETIMEDOUT,
+                      skua_wait_for(skua_awaitable_future(gather), 0, nullptr));
+            EXPECT_TRUE(skua_future_cancelled(never.get()));
+            skua_future_unref(gather);
+            return 0;
+        }));
+}
+
 CONFORMANCE_INSTANTIATE_ONE();
 CONFORMANCE_INSTANTIATE_MANY();
 
