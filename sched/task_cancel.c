@@ -355,8 +355,8 @@ int skui_task_uncancel(struct skui_task *task, uint32_t quiet)
         }
     } while (!skui_cas_relaxed(&task->runnable.word, &count, count - 1));
     if (count - 1 <= quiet && skui_task_take_cancel(task) &&
-        skui_load_relaxed(&task->runnable.word) >
-            quiet) { /* relaxed: a counter */
+        /* relaxed: a counter */
+        skui_load_relaxed(&task->runnable.word) > quiet) {
         /* A request came in between and was taken with it: give it back. */
         (void)task_request(task, false, &spread);
         (void)skui_spread_run(&spread);

@@ -56,7 +56,7 @@ static int to_thread_in(skua_loop *loop, const struct thread_call *call,
                         void **out_result)
 {
     struct thread_call *copy = skui_allocate(sizeof(*copy));
-    skua_future *future;
+    skua_future *future = NULL;
     int status = -ENOMEM;
 
     if (copy != NULL) {
@@ -83,7 +83,7 @@ int skua_to_thread(skua_task_fn *fn, void *arg, void **out_result)
 {
     struct thread_call call = {fn, arg, 0};
     skua_loop *loop = skui_loop_self();
-    skua_future *future;
+    skua_future *future = NULL;
     int status;
 
     if (fn == NULL) {
