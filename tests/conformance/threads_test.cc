@@ -333,6 +333,33 @@ TEST_P(ConformanceMany, N174_APinnedTaskNeverChangesItsLoop)
               }));
 }
 
+TEST_P(ConformanceMany, N005_AHandleCancelledInTheSameBatchDoesNotRun)
+{
+    EXPECT_EQ(0, run([&] {
+                  for (skua_loop *loop : loops()) {
+                      Future over = make_future();
+                      std::atomic<int> ran = 0;
+                      Handle victim;
+
+                      post(loop, [&] {
+                          /* All three are of the next batch. */
+                          soon(loop, [&] {
+                              EXPECT_EQ(1, skua_handle_cancel(victim.get()));
+                          });
+                          victim = soon(loop, [&] { ran++; });
+                          soon(loop, [&] {
+                              EXPECT_EQ(0, skua_future_set_result(over.get(),
+                                                                  nullptr));
+                          });
+                      });
+                      EXPECT_EQ(0, skua_await(over.get(), nullptr));
+                      EXPECT_EQ(0, ran);
+                      EXPECT_TRUE(skua_handle_cancelled(victim.get()));
+                  }
+                  return 0;
+              }));
+}
+
 CONFORMANCE_INSTANTIATE_MANY();
 
 } // namespace
