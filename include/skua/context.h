@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * Context variables (contextvars): values that follow a task, not a thread.
+ * Context variables, Python's contextvars: values that follow a task, not a
+ * thread.
  *
  * Each task and each callback runs in a context of its own: a copy of the one
  * that was current where it was created or registered, so what it sets stays
@@ -165,7 +166,8 @@ SKUA_API int skua_handle_get_context(skua_handle *handle,
 
 /**
  * skua_loop_call_soon() in `context`, which is shared, not copied.
- * @param context  the handle takes a reference; NULL: a copy of the current
+ * @param context  the handle takes its own reference; NULL: a copy of the
+ *                 current one
  * @return as skua_loop_call_soon()
  * Thread: the loop's, or any while it does not run.  Suspends: never.
  * asyncio: call_soon(context=context).

@@ -44,9 +44,9 @@ typedef void skua_log_fn(skua_log_level level, const char *message, void *arg);
 SKUA_API int skua_set_logger(skua_log_fn *fn, void *arg);
 
 /**
- * Whether loops made from now on start in debug mode, and futures that have no
- * loop are treated so. Initially what the environment says: SKUA_DEBUG set to
- * anything but "" and "0" is on, and then what is left at exit is logged
+ * Whether loops made from now on start in debug mode, and what is made without
+ * a loop remembers where. Initially what the environment says: SKUA_DEBUG set
+ * to anything but "" and "0" is on, and then what is left at exit is logged
  * (skua_dump_leaks()).
  * @return 0
  * Thread: any.  Suspends: never.
@@ -60,7 +60,7 @@ SKUA_API int skua_set_debug(bool enabled);
 SKUA_API bool skua_get_debug(void);
 
 /**
- * Write one line for each frame: "  #0 0xADDRESS function+0xOFFSET (module)",
+ * Write one line for each frame, "  #0 0xADDRESS function+0xOFFSET (module)",
  * separated by newlines. Functions are named as far as the dynamic linker knows
  * them (link programs with -rdynamic); addr2line knows the rest.
  * @param buffer  gets at most `bytes`, terminated; NULL with 0 bytes

@@ -17,21 +17,23 @@ SKUA_BEGIN_DECLS
  * exception is being handled records that one as the cause.
  * @param status  negative; anything else becomes -EINVAL
  * @return `status`, also when memory is short (the message is lost then)
- * Thread: any.  Suspends: never.  asyncio: raise.
+ * Thread: any.  Suspends: never.  Python: raise.
  */
 SKUA_API int skua_raise(int status, const char *format, ...) SKUA_PRINTF(2, 3);
 
 /**
  * The exception that the last failed wait or call of the current task, direct
- * call or job delivered here, borrowed until the next one; NULL when none.
+ * call or job delivered here, or skua_raise() made, borrowed until the next
+ * one; NULL when there was none, or a failure was a bare status.
  * Thread: any.  Suspends: never.  Python: sys.exception().
  */
 SKUA_API skua_exception *skua_current_exception(void);
 
 /**
  * A new exception.
- * @param status  negative, else -EINVAL   @param format  printf's
  * @param out_exception  a new reference
+ * @param status  negative; anything else becomes -EINVAL
+ * @param format  printf's
  * @return 0; -EINVAL; -ENOMEM
  * Thread: any.  Suspends: never.
  */
@@ -69,8 +71,8 @@ SKUA_API const char *skua_exception_message(const skua_exception *exception);
 SKUA_API const char *skua_exception_task_name(const skua_exception *exception);
 
 /**
- * Its cause, borrowed, or NULL (Python: __cause__).
- * Thread: any.  Suspends: never.
+ * Its cause, borrowed as long as `exception` lives; NULL when it has none.
+ * Thread: any.  Suspends: never.  Python: __cause__.
  */
 SKUA_API skua_exception *skua_exception_cause(const skua_exception *exception);
 
@@ -81,8 +83,9 @@ SKUA_API skua_exception *skua_exception_cause(const skua_exception *exception);
 SKUA_API size_t skua_exception_count(const skua_exception *exception);
 
 /**
- * The `index`-th child in order of completion, borrowed; NULL beyond the end.
- * Thread: any.  Suspends: never.
+ * The `index`-th child in order of completion, borrowed as long as `exception`
+ * lives; NULL beyond the end.
+ * Thread: any.  Suspends: never.  Python: ExceptionGroup.exceptions.
  */
 SKUA_API skua_exception *skua_exception_child(const skua_exception *exception,
                                               size_t index);
@@ -120,8 +123,8 @@ typedef void skua_exception_handler_fn(skua_loop *loop,
 
 /**
  * The first exception of that status: `exception` itself, or within a group
- * and the groups in it, in their order. Borrowed from `exception`; NULL when
- * there is none.
+ * and the groups in it, in their order. Borrowed as long as `exception` lives;
+ * NULL when there is none.
  * Thread: any.  Suspends: never.  Python: ExceptionGroup.subgroup(), [0].
  */
 SKUA_API skua_exception *skua_exception_find(const skua_exception *exception,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * Executors: where blocking and CPU-bound work goes. From a loop, use
- * skua_loop_run_in_executor().
+ * skua_loop_run_in_executor() or skua_to_thread().
  *
  * Every call gives -EINVAL for NULL and SKUA_EFORKED in a forked child for an
  * executor of its parent, beside what is listed.
@@ -86,7 +86,9 @@ SKUA_API int skua_executor_shutdown(skua_executor *executor, bool wait,
                                     bool cancel_futures);
 
 /**
- * Fill `out_stats`.
+ * How much work was submitted and is queued, and how many threads there are,
+ * live and idle: see skua_executor_stats.
+ * @param out_stats  filled
  * @return 0
  * Thread: any.  Suspends: never.
  */

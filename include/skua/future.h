@@ -2,8 +2,8 @@
 /**
  * Futures: any thread may complete one, any loop and any thread may await it.
  *
- * Every call gives -EINVAL for NULL and SKUA_EFORKED in a forked child for a
- * future of its parent, beside what is listed.
+ * Every call that gives a status gives -EINVAL for NULL and SKUA_EFORKED in a
+ * forked child for a future of its parent, beside what is listed.
  */
 #ifndef SKUA_FUTURE_H
 #define SKUA_FUTURE_H
@@ -49,7 +49,8 @@ SKUA_API void skua_future_unref(skua_future *future);
 SKUA_API int skua_future_set_result(skua_future *future, void *value);
 
 /**
- * Complete with an exception, of which the future takes its own reference.
+ * Complete with an exception, of which the future takes its own reference; one
+ * of status SKUA_ECANCELED cancels.
  * @return as skua_future_set_result()
  * Thread: any.  Suspends: never.  asyncio: Future.set_exception().
  */
@@ -58,16 +59,20 @@ SKUA_API int skua_future_set_exception(skua_future *future,
 
 /**
  * Complete with a bare negative status: an exception without a message that
- * costs no allocation. SKUA_ECANCELED cancels. -EINVAL unless negative.
- * @return as skua_future_set_result()
+ * costs no allocation. SKUA_ECANCELED cancels.
+ * @return as skua_future_set_result(); -EINVAL when `status` is not negative
  * Thread: any.  Suspends: never.
  */
 SKUA_API int skua_future_set_error(skua_future *future, int status);
 
 /**
- * Cancel. A plain future is cancelled at once; a task is asked to
- * (skua_task_cancel()); work of an executor only while it is queued.
- * @return 1 when cancelled or asked; 0 when already done or not to be cancelled
+ * Cancel. A plain future is cancelled at once; a task is asked to end
+ * (skua_task_cancel()); work of an executor only while it is queued. What
+ * skua_gather() gives passes the request on to its children and ends with them;
+ * a shield is cancelled at once and its awaitable goes on; what
+ * skua_wrap_future() gives is cancelled at once, its work only while queued.
+ * @return 1 when cancelled or asked; 0 when already done or not to be
+ *         cancelled; -EDEADLK for a gather that waits for itself
  * Thread: any.  Suspends: never.  asyncio: Future.cancel().
  */
 SKUA_API int skua_future_cancel(skua_future *future);
@@ -151,7 +156,7 @@ SKUA_API skua_loop *skua_future_get_loop(const skua_future *future);
  * it blocks the thread; inside a callback of a running loop it is refused. A
  * future that is done costs no suspension, but for every 128th ready operation
  * in a row, which lets others run. Cancelling the waiting task
- * cancels the future (shield it to prevent that).
+ * cancels the future, as skua_future_cancel() (shield it to prevent that).
  * @param out_result  may be NULL; written on success
  * @return the outcome as skua_future_result(); SKUA_ECANCELED also when the
  *         waiting task was cancelled; -EDEADLK for a task that awaits itself

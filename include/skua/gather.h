@@ -2,9 +2,9 @@
 /**
  * Several awaitables as one: gather, shield, staggered race.
  *
- * Every call gives -EINVAL for NULL, for a malformed awaitable and for a count
- * over UINT32_MAX, and SKUA_EFORKED in a forked child for a future of its
- * parent, beside what is listed.
+ * Every call gives -EINVAL for NULL where it is not allowed, for a malformed
+ * awaitable and for a count over UINT32_MAX, and SKUA_EFORKED in a forked child
+ * for a future of its parent, beside what is listed.
  */
 #ifndef SKUA_GATHER_H
 #define SKUA_GATHER_H
@@ -66,7 +66,7 @@ SKUA_API int skua_gather(const skua_awaitable *awaitables, size_t count,
  * awaits it, leaves that alone. What fails after its shield was cancelled is
  * reported at once, to the exception handler of its home loop.
  * @param awaitable  a function is started as a task; that is held until it ends
- * @param out_future  a new reference; the awaitable itself when that is done
+ * @param out_future  a new reference; of the awaitable itself when that is done
  * @return 0; -ENOMEM; as skua_create_task()
  * Thread: any.  Suspends: never.  asyncio: shield().
  */

@@ -2,8 +2,9 @@
 /**
  * Event loops: callbacks, timers, descriptors, running and stopping.
  *
- * Every call gives -EINVAL for a NULL loop or function, SKUA_EFORKED in a
- * forked child for a loop of its parent, beside what is listed.
+ * Every call that gives a status gives -EINVAL for a NULL loop or function, and
+ * SKUA_EFORKED in a forked child for a loop of its parent, beside what is
+ * listed.
  */
 #ifndef SKUA_LOOP_H
 #define SKUA_LOOP_H
@@ -51,7 +52,9 @@ SKUA_API int skua_loop_new(const skua_loop_options *options,
 SKUA_API skua_loop *skua_loop_ref(skua_loop *loop);
 
 /**
- * Drop a reference; NULL is allowed. The last one closes the loop.
+ * Drop a reference; NULL is allowed. The last one closes the loop; while it
+ * runs that reference stays. Loops of a runner are the runner's: nothing is
+ * dropped.
  * Thread: any.  Suspends: never.
  */
 SKUA_API void skua_loop_unref(skua_loop *loop);
@@ -103,8 +106,9 @@ SKUA_API int skua_loop_run_once(skua_loop *loop, int64_t timeout_ns);
 SKUA_API int skua_loop_get_fd(skua_loop *loop);
 
 /**
- * When the loop wants to run next: 0 for at once, a time of skua_monotonic(),
- * or SKUA_FOREVER. -EINVAL for NULL.
+ * When the loop wants to run next.
+ * @return 0 for at once; a time of skua_monotonic(); SKUA_FOREVER; -EPERM from
+ *         another thread while it runs; SKUA_ECLOSED
  * Thread: the loop's, or any while it does not run.  Suspends: never.
  */
 SKUA_API int64_t skua_loop_next_deadline(skua_loop *loop);
@@ -249,13 +253,16 @@ SKUA_API int64_t skua_handle_when(const skua_handle *handle);
 
 /**
  * A pending future whose home is `loop`; works on a closed loop too.
+ * @param out_future  a new reference
  * @return 0; -ENOMEM
  * Thread: any.  Suspends: never.  asyncio: create_future().
  */
 SKUA_API int skua_loop_create_future(skua_loop *loop, skua_future **out_future);
 
 /**
- * skua_create_task() on `loop`.
+ * skua_create_task() on `loop`, its home.
+ * @param arg  borrowed until the task is done
+ * @param out_task  a new reference, or NULL
  * @return as skua_create_task()
  * Thread: any.  Suspends: never.  asyncio: loop.create_task().
  */
@@ -319,7 +326,8 @@ SKUA_API int skua_loop_add_writer(skua_loop *loop, int fd, skua_callback_fn *fn,
 
 /**
  * Stop watching `fd` for reading; a callback already queued does not run.
- * @return 1; 0 when there was none, also on a closed loop
+ * @return 1; 0 when there was none, also on a closed loop; -EPERM from another
+ *         thread while it runs
  * Thread: the loop's, or any while it does not run.  Suspends: never.
  * asyncio: remove_reader().
  */
@@ -344,15 +352,16 @@ SKUA_API int skua_loop_set_exception_handler(skua_loop *loop,
                                              void *arg);
 
 /**
- * The handler that was set, or NULL.
- * @param out_arg  may be NULL; its argument, or NULL
+ * The handler that was set; NULL when there is none and for a NULL loop.
+ * @param out_arg  may be NULL; the handler's argument, or NULL
  * Thread: any.  Suspends: never.  asyncio: get_exception_handler().
  */
 SKUA_API skua_exception_handler_fn *
 skua_loop_get_exception_handler(skua_loop *loop, void **out_arg);
 
 /**
- * Report an error to the handler.
+ * Report an error to the handler, or without one to the default one.
+ * @param context  borrowed during the call; its `loop` is replaced by `loop`
  * @return 0; -EINVAL
  * Thread: any.  Suspends: never.  asyncio: call_exception_handler().
  */
@@ -364,6 +373,7 @@ skua_loop_call_exception_handler(skua_loop *loop,
  * What happens without a handler, for handlers that leave some errors to it:
  * log the error with its causes, its task and, in debug mode, where that was
  * made (skua_set_logger()).
+ * @param context  as skua_loop_call_exception_handler()
  * @return 0; -EINVAL
  * Thread: any.  Suspends: never.  asyncio: default_exception_handler().
  */
@@ -372,9 +382,10 @@ skua_loop_default_exception_handler(skua_loop *loop,
                                     const skua_exception_context *context);
 
 /**
- * Debug mode: what is made from now on remembers where it was made, which
- * reports then tell; and slow callbacks are reported. The first time loads the
- * unwinder on the caller's stack, which is better not that of a small task.
+ * Debug mode: tasks, futures and handles made on `loop` from now on remember
+ * where they were made, which reports then tell; and slow callbacks and steps
+ * are reported. The first object made so loads the unwinder, on the stack of
+ * who makes it, which is better not that of a small task.
  * @return 0
  * Thread: any.  Suspends: never.  asyncio: set_debug().
  */
@@ -399,12 +410,12 @@ SKUA_API int skua_loop_set_slow_callback_duration(skua_loop *loop,
 
 /**
  * The duration that was set; -EINVAL for NULL.
- * Thread: any.  Suspends: never.
+ * Thread: any.  Suspends: never.  asyncio: loop.slow_callback_duration.
  */
 SKUA_API int64_t skua_loop_get_slow_callback_duration(const skua_loop *loop);
 
 /**
- * Copy the loop's counters.
+ * Copy the loop's counters, also of a closed loop.
  * @return 0; -EINVAL
  * Thread: any.  Suspends: never.
  */

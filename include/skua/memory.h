@@ -9,13 +9,16 @@
 
 SKUA_BEGIN_DECLS
 
-/** An allocator. Each function must be callable from any thread. */
+/**
+ * An allocator. Each function gets `context`, and must be callable from any
+ * thread; `allocate` and `resize` give NULL when memory is short.
+ */
 typedef struct skua_allocator {
     void *(*allocate)(void *context, size_t bytes);
     /** As realloc(3); `pointer` may be NULL. */
     void *(*resize)(void *context, void *pointer, size_t bytes);
     void (*release)(void *context, void *pointer);
-    void *context;
+    void *context; /* borrowed as long as the process lives */
 } skua_allocator;
 
 /**

@@ -14,6 +14,8 @@
  * loop would have to wait it gets -EDEADLK. A cancel request that is pending
  * is delivered where the task would suspend. Every call gives -EINVAL for NULL
  * and, where it takes a deadline, for SKUA_NOT_A_TIME, beside what is listed.
+ * Deadlines are times of skua_monotonic(); at one that is past, what needs no
+ * wait is still done.
  */
 #ifndef SKUA_QUEUE_H
 #define SKUA_QUEUE_H
@@ -50,6 +52,7 @@ SKUA_API int skua_queue_init(skua_queue *queue, int64_t maxsize);
 
 /**
  * A queue that gives what was put last.
+ * @param maxsize  as skua_queue_init()
  * @return 0
  * Thread: any, before any other call.  Suspends: never.
  * asyncio: LifoQueue(maxsize).
@@ -59,6 +62,7 @@ SKUA_API int skua_lifo_queue_init(skua_queue *queue, int64_t maxsize);
 /**
  * A queue that gives what `compare` puts first; equal items in the order of
  * their puts (asyncio leaves that open).
+ * @param maxsize  as skua_queue_init()
  * @return 0
  * Thread: any, before any other call.  Suspends: never.
  * asyncio: PriorityQueue(maxsize).
@@ -91,7 +95,7 @@ SKUA_API int skua_queue_put(skua_queue *queue, void *item);
 
 /**
  * skua_queue_put() with a limit.
- * @return as skua_queue_put(); -ETIMEDOUT
+ * @return as skua_queue_put(); -ETIMEDOUT (not put)
  * Thread: any.  Suspends: may.
  */
 SKUA_API int skua_queue_put_until(skua_queue *queue, void *item,
@@ -115,7 +119,7 @@ SKUA_API int skua_queue_get(skua_queue *queue, void **out_item);
 
 /**
  * skua_queue_get() with a limit.
- * @return as skua_queue_get(); -ETIMEDOUT
+ * @return as skua_queue_get(); -ETIMEDOUT (nothing was taken)
  * Thread: any.  Suspends: may.
  */
 SKUA_API int skua_queue_get_until(skua_queue *queue, void **out_item,
@@ -123,7 +127,9 @@ SKUA_API int skua_queue_get_until(skua_queue *queue, void **out_item,
 
 /**
  * Get an item that is there and not promised to a getter.
- * @return 0; -EAGAIN; SKUA_ESHUTDOWN once it is shut down and drained
+ * @param out_item  written on success
+ * @return 0; -EAGAIN when there is none; SKUA_ESHUTDOWN once it is shut down
+ *         and drained
  * Thread: any.  Suspends: never.  asyncio: Queue.get_nowait().
  */
 SKUA_API int skua_queue_get_nowait(skua_queue *queue, void **out_item);

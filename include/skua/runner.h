@@ -57,6 +57,7 @@ SKUA_API int skua_run_with(const skua_runner_options *options, skua_task_fn *fn,
 
 /**
  * A runner; its threads start with the first run.
+ * @param options  borrowed; NULL: default
  * @param out_runner  owned by the caller until skua_runner_close()
  * @return 0; -EINVAL; -ENOMEM; epoll's, eventfd's and timerfd's errno
  * Thread: any.  Suspends: never.  asyncio: Runner().
@@ -66,7 +67,10 @@ SKUA_API int skua_runner_new(const skua_runner_options *options,
 
 /**
  * Run `fn(arg)` to its end. May be called several times; what earlier runs
- * left behind goes on.
+ * left behind goes on. The main tasks of all runs share one context: a copy of
+ * the one that is current at the first run.
+ * @param arg  borrowed until the run ends
+ * @param out_result  may be NULL; written on success
  * @return as skua_run(); SKUA_ERUNNING while another run is under way
  * Thread: any plain one, always the same.  Suspends: no, it blocks.
  * asyncio: Runner.run().
@@ -94,7 +98,7 @@ SKUA_API unsigned skua_runner_loops(const skua_runner *runner);
  * allowed; the runner is gone afterwards, so it is neither closed nor run
  * again.
  * @return 0; SKUA_ERUNNING while it runs (it stays as it is); SKUA_EFORKED
- * Thread: the one that runs it.  Suspends: no, it blocks.
+ * Thread: a plain one, the one that ran it.  Suspends: no, it blocks.
  * asyncio: Runner.close().
  */
 SKUA_API int skua_runner_close(skua_runner *runner);

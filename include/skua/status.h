@@ -43,7 +43,8 @@
 
 /** The task was cancelled (asyncio.CancelledError). Nothing else uses it. */
 #define SKUA_ECANCELED (-4097)
-/** The future is in no state for this call (asyncio.InvalidStateError). */
+/** The object is in no state for this call: a future that is done or is not
+ * (asyncio.InvalidStateError), a scope or group that was left, a used token. */
 #define SKUA_EINVALSTATE (-4098)
 /** The peer ended the stream (EOFError). */
 #define SKUA_EOF (-4099)
@@ -61,7 +62,7 @@
 #define SKUA_EBROKENPOOL (-4105)
 /** The object belongs to a process that forked; only its parent may use it. */
 #define SKUA_EFORKED (-4106)
-/** The producer of a future went away without completing it. */
+/** Who was to deliver ended without it: a child that was never ready. */
 #define SKUA_EBROKEN (-4107)
 /** The barrier was reset or aborted (asyncio.BrokenBarrierError). */
 #define SKUA_EBROKENBARRIER (-4108)

@@ -181,7 +181,8 @@ SKUA_API int skua_condition_wait_for(skua_condition *condition,
                                      skua_predicate_fn *predicate, void *arg);
 
 /**
- * Wake at most `count` waiters, those that wait longest first.
+ * Wake at most `count` waiters, those that wait longest first. They go on once
+ * they have the lock.
  * @return how many; -EPERM when the lock is not locked
  * Thread: any that holds the lock.  Suspends: never.
  * asyncio: Condition.notify().
@@ -258,14 +259,14 @@ SKUA_API int skua_semaphore_release(skua_semaphore *semaphore);
 SKUA_API bool skua_semaphore_locked(const skua_semaphore *semaphore);
 
 /**
- * How many permits there are now. 0 for NULL.
+ * How many permits there are now: it may have changed on return. 0 for NULL.
  * Thread: any.  Suspends: never.
  */
 SKUA_API int skua_semaphore_value(const skua_semaphore *semaphore);
 
 /* --- barrier --- */
 
-/** To be set up by skua_barrier_init(). */
+/** To be set up by skua_barrier_init(): until then calls give -EINVAL. */
 typedef struct skua_barrier {
     SKUA_ALIGNED(8) unsigned char opaque[32];
 } skua_barrier;

@@ -13,7 +13,7 @@ SKUA_BEGIN_DECLS
 
 /** How to create a task. All-zero is the default. */
 typedef struct skua_task_options {
-    const char *name; /* copied, 31 bytes at most; NULL: "Task-N" */
+    const char *name; /* copied, cut to 31 bytes; NULL: "Task-N" */
     skua_loop *loop;  /* its home; NULL: the running loop */
     bool pinned;      /* stays on its home loop, as in asyncio */
     int eager_start;  /* 1: its first step runs inside the creating call, if the
@@ -38,8 +38,10 @@ SKUA_API int skua_create_task(skua_task_fn *fn, void *arg,
 
 /**
  * skua_create_task() with options; from any thread when `options` name a loop.
+ * @param options  borrowed; NULL: default
  * @return as skua_create_task()
  * Thread: any.  Suspends: never.
+ * asyncio: create_task(name=, context=, eager_start=).
  */
 SKUA_API int skua_create_task_with(const skua_task_options *options,
                                    skua_task_fn *fn, void *arg,
@@ -92,6 +94,7 @@ SKUA_API int skua_loop_set_task_hooks(skua_loop *loop,
  * Submit a coroutine to `loop` from another thread; wait with skua_await().
  * When memory is too short for a task, the loop's exception handler hears of
  * it, and so does who awaits the future, if there is memory for that.
+ * @param out_future  a new reference, or NULL
  * @return 0; as skua_create_task() when there is no future
  * Thread: any.  Suspends: never.  asyncio: run_coroutine_threadsafe().
  */
@@ -103,13 +106,14 @@ SKUA_API int skua_run_coroutine_threadsafe(skua_loop *loop, skua_task_fn *fn,
  * what the function passed to skua_return(), or its status.
  * @param out_result  may be NULL; written on success
  * @return the function's status; -EINVAL for NULL
- * Thread: any.  Suspends: as `fn` does.
+ * Thread: any.  Suspends: as `fn` does.  asyncio: await coroutine.
  */
 SKUA_API int skua_call(skua_task_fn *fn, void *arg, void **out_result);
 
 /**
  * Give `value` to who awaits the current task, direct call or job:
  * `return skua_return(value);`.
+ * @param value  stays with the caller and who reads it
  * @return 0
  * Thread: any.  Suspends: never.  Python: return value.
  */
@@ -166,7 +170,8 @@ SKUA_API int64_t skua_all_tasks(skua_loop *loop, skua_task **tasks,
 
 /**
  * Copy the task's name, cut to `bytes` and terminated.
- * @return the name's length; -EINVAL when it is no task
+ * @param buffer  NULL with 0 bytes
+ * @return the full name's length; -EINVAL when it is no task
  * Thread: any.  Suspends: never.  asyncio: Task.get_name().
  */
 SKUA_API int skua_task_get_name(const skua_task *task, char *buffer,
@@ -174,6 +179,7 @@ SKUA_API int skua_task_get_name(const skua_task *task, char *buffer,
 
 /**
  * Rename a task; 31 bytes are kept.
+ * @param name  copied
  * @return 0; -EINVAL
  * Thread: any.  Suspends: never.  asyncio: Task.set_name().
  */
@@ -181,6 +187,7 @@ SKUA_API int skua_task_set_name(skua_task *task, const char *name);
 
 /**
  * What a task runs: its function and argument.
+ * @param out_arg  what it was given; stays with who gave it
  * @return 0; -EINVAL when it is no task; SKUA_EINVALSTATE once it is done;
  *         -EPERM for another task that may end meanwhile: one that is neither
  *         pinned to the loop of this thread nor on the only loop

@@ -43,8 +43,8 @@ typedef struct skua_task_group_options {
  * Enter the group: the current task is its parent. Needed for options only,
  * or when another task may create the first child.
  * @param options  borrowed; NULL: the default
- * @return 0; -EINVAL; SKUA_ENOLOOP outside a task; SKUA_EINVALSTATE when it was
- *         entered before
+ * @return 0; -EINVAL for NULL or an unknown policy; SKUA_ENOLOOP outside a
+ *         task; SKUA_EINVALSTATE when it was entered before
  * Thread: a task.  Suspends: never.  asyncio: async with TaskGroup().
  */
 SKUA_API int skua_task_group_enter(skua_task_group *group,

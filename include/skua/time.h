@@ -11,7 +11,7 @@ SKUA_BEGIN_DECLS
 
 /**
  * Now, in nanoseconds of CLOCK_MONOTONIC.
- * Thread: any.  Suspends: never.  asyncio: time.monotonic().
+ * Thread: any.  Suspends: never.  Python: time.monotonic().
  */
 SKUA_API int64_t skua_monotonic(void);
 
@@ -25,7 +25,7 @@ SKUA_API int64_t skua_seconds(double seconds);
 
 /**
  * Suspend the current task for `delay_ns`; 0 or less gives up exactly one
- * iteration. Never early.
+ * iteration. Never early. With SKUA_FOREVER it ends by a cancel request only.
  * @return 0; SKUA_ECANCELED (the timer is gone); -EINVAL for
  *         SKUA_NOT_A_TIME; SKUA_ENOLOOP outside a task
  * Thread: a task.  Suspends: always.  asyncio: sleep(delay).

@@ -39,7 +39,8 @@ SKUA_API int skua_timeout_enter_at(skua_timeout *timeout, int64_t deadline_ns);
  * in a scope that expired gets -ETIMEDOUT as its exception's cause.
  * @return -ETIMEDOUT when the scope expired and the body ended by that
  *         cancellation alone (of two scopes that expire together, out of the
- *         outer one); else `status`; -EINVAL when not entered here
+ *         outer one); else `status`; -EINVAL for NULL, outside a task, and when
+ *         this task is not in the scope
  * Thread: the task that entered.  Suspends: never.
  * asyncio: leaving `async with`.
  */
@@ -60,13 +61,15 @@ SKUA_API int skua_timeout_reschedule(skua_timeout *timeout,
 
 /**
  * Whether the deadline has cancelled the body.
+ * False for NULL.
  * Thread: any, while the scope lives.  Suspends: never.
  * asyncio: Timeout.expired().
  */
 SKUA_API bool skua_timeout_expired(const skua_timeout *timeout);
 
 /**
- * The deadline, SKUA_FOREVER when there is none.
+ * The deadline; SKUA_FOREVER when there is none, before the scope is entered,
+ * and for NULL.
  * Thread: any, while the scope lives.  Suspends: never.
  * asyncio: Timeout.when().
  */
@@ -80,7 +83,8 @@ SKUA_API int64_t skua_timeout_when(const skua_timeout *timeout);
  * @param timeout_ns  SKUA_FOREVER: no limit
  * @param out_result  may be NULL; written on success
  * @return the outcome as skua_await(); -ETIMEDOUT; SKUA_ECANCELED when the
- *         waiting task was cancelled (the awaitable then is, too); -EINVAL
+ *         waiting task was cancelled (the awaitable then is, too); -EINVAL for
+ *         a malformed awaitable or SKUA_NOT_A_TIME; SKUA_ENOLOOP outside a task
  * Thread: a task.  Suspends: may.  asyncio: wait_for().
  */
 SKUA_API int skua_wait_for(skua_awaitable awaitable, int64_t timeout_ns,

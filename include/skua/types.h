@@ -31,7 +31,7 @@ typedef struct skua_executor skua_executor;
 typedef int skua_task_fn(void *arg);
 /** A callback of a loop. It must not suspend. */
 typedef void skua_callback_fn(void *arg);
-/** A callback of a future that is done. */
+/** A callback of a future that is done, borrowed. It must not suspend. */
 typedef void skua_done_callback_fn(skua_future *future, void *arg);
 
 /**
@@ -44,14 +44,20 @@ typedef struct skua_awaitable {
     void *arg;
 } skua_awaitable;
 
-/** Await `future`, which stays with the caller. */
+/**
+ * Await `future`, which stays with the caller.
+ * Thread: any.  Suspends: never.
+ */
 static inline skua_awaitable skua_awaitable_future(skua_future *future)
 {
     skua_awaitable awaitable = {future, NULL, NULL};
     return awaitable;
 }
 
-/** Call `fn(arg)`, which has not started yet. */
+/**
+ * Call `fn(arg)`, which has not started yet.
+ * Thread: any.  Suspends: never.
+ */
 static inline skua_awaitable skua_awaitable_call(skua_task_fn *fn, void *arg)
 {
     skua_awaitable awaitable = {NULL, fn, arg};

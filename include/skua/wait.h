@@ -97,8 +97,9 @@ SKUA_API int skua_as_completed_await(skua_as_completed *self,
                                      void **out_result);
 
 /**
- * Stop following: no future keeps anything of it. Tasks that it has started
- * go on. Any number of times; NULL is allowed.
+ * Stop following: no future keeps anything of it, and the futures it gave out
+ * may go. Tasks that it has started go on. Any number of times; NULL is
+ * allowed.
  * Thread: any, when no other call on it is under way.  Suspends: never.
  */
 SKUA_API void skua_as_completed_fini(skua_as_completed *self);
