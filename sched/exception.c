@@ -257,8 +257,12 @@ int skua_raise(int status, const char *format, ...)
     if (exception != NULL) {
         exception->cause = frame->exception; /* the frame's reference moves */
         frame->exception = exception;
-    } else if (skui_task_self() == NULL) {
-        skui_frame_set_exception(frame, skua_exception_ref(&memory_short));
+    } else {
+        /* What was handled before is not what fails now. */
+        skui_frame_set_exception(frame,
+                                 skui_task_self() != NULL
+                                     ? NULL
+                                     : skua_exception_ref(&memory_short));
     }
     return status;
 }

@@ -225,6 +225,7 @@ int skua_ensure_future(skua_loop *loop, skua_awaitable awaitable,
                        skua_future **out_future)
 {
     skua_task_options options = {0};
+    int status;
 
     if (out_future == NULL ||
         (awaitable.future == NULL) == (awaitable.fn == NULL)) {
@@ -234,6 +235,10 @@ int skua_ensure_future(skua_loop *loop, skua_awaitable awaitable,
         options.loop = loop;
         return skua_create_task_with(&options, awaitable.fn, awaitable.arg,
                                      out_future);
+    }
+    status = skui_future_check(awaitable.future);
+    if (status < 0) {
+        return status;
     }
     if (loop != NULL && awaitable.future->loop != NULL &&
         awaitable.future->loop != loop) {

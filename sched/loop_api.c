@@ -307,7 +307,7 @@ static int loop_remove(skua_loop *loop, int fd, enum skui_direction direction)
 {
     int status = loop == NULL ? -EINVAL : skui_loop_check_own(loop);
 
-    if (status == SKUA_ECLOSED || fd < 0) {
+    if (status == SKUA_ECLOSED || (status == 0 && fd < 0)) {
         return 0;
     }
     return status < 0

@@ -36,6 +36,19 @@ bool skua_loop_get_eager(const skua_loop *loop)
     return loop != NULL && skui_loop_is_eager(loop);
 }
 
+/* Nobody hears what it raises: it only watches. */
+static void hook_run(skua_task_hook_fn *hook, struct skui_task *task, void *arg)
+{
+    struct skui_frame *frame = skui_thread_frame(); /* no task is current */
+    struct skui_frame saved = *frame;
+
+    frame->value = NULL;
+    frame->exception = NULL;
+    hook(&task->future, arg);
+    skua_exception_unref(frame->exception);
+    *frame = saved;
+}
+
 static void hook_call(skua_task_hook_fn *hook, struct skui_task *task,
                       void *arg)
 {
@@ -47,14 +60,14 @@ static void hook_call(skua_task_hook_fn *hook, struct skui_task *task,
         return;
     }
     if (loop == NULL) {
-        hook(&task->future, arg);
+        hook_run(hook, task, arg);
         return;
     }
     current = loop->current;
     depth = loop->eager_depth;
     loop->current = NULL;
     loop->eager_depth = SKUI_EAGER_DEPTH;
-    hook(&task->future, arg);
+    hook_run(hook, task, arg);
     loop->eager_depth = depth;
     loop->current = current;
 }

@@ -181,6 +181,16 @@ SKUA_API int skua_condition_wait_for(skua_condition *condition,
                                      skua_predicate_fn *predicate, void *arg);
 
 /**
+ * skua_condition_wait_for() with a limit on the notifications.
+ * @return as skua_condition_wait_for(); -ETIMEDOUT when it does not hold then
+ * Thread: any that holds the lock.  Suspends: may.
+ */
+SKUA_API int skua_condition_wait_for_until(skua_condition *condition,
+                                           int64_t deadline_ns,
+                                           skua_predicate_fn *predicate,
+                                           void *arg);
+
+/**
  * Wake at most `count` waiters, those that wait longest first. They go on once
  * they have the lock.
  * @return how many; -EPERM when the lock is not locked

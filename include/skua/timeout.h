@@ -84,8 +84,9 @@ SKUA_API int64_t skua_timeout_when(const skua_timeout *timeout);
  * @param out_result  may be NULL; written on success
  * @return the outcome as skua_await(); -ETIMEDOUT; SKUA_ECANCELED when the
  *         waiting task was cancelled (the awaitable then is, too); -EINVAL for
- *         a malformed awaitable or SKUA_NOT_A_TIME; SKUA_ENOLOOP outside a task
- * Thread: a task.  Suspends: may.  asyncio: wait_for().
+ *         a malformed awaitable or SKUA_NOT_A_TIME; SKUA_ENOLOOP outside a
+ * task; -EDEADLK for the task itself Thread: a task.  Suspends: may.  asyncio:
+ * wait_for().
  */
 SKUA_API int skua_wait_for(skua_awaitable awaitable, int64_t timeout_ns,
                            void **out_result);

@@ -168,16 +168,31 @@ int skua_condition_wait_until(skua_condition *condition, int64_t deadline_ns)
 int skua_condition_wait_for(skua_condition *condition,
                             skua_predicate_fn *predicate, void *arg)
 {
+    return skua_condition_wait_for_until(condition, SKUA_FOREVER, predicate,
+                                         arg);
+}
+
+int skua_condition_wait_for_until(skua_condition *condition,
+                                  int64_t deadline_ns,
+                                  skua_predicate_fn *predicate, void *arg)
+{
     int status = 0;
 
-    if (condition == NULL || predicate == NULL) {
+    if (condition == NULL || predicate == NULL ||
+        deadline_ns == SKUA_NOT_A_TIME) {
         return -EINVAL;
     }
     if (!skua_condition_locked(condition)) {
         return -EPERM;
     }
-    while (status == 0 && !predicate(arg)) {
-        status = skua_condition_wait(condition);
+    while (!predicate(arg)) {
+        if (status < 0) {
+            return status;
+        }
+        status = skua_condition_wait_until(condition, deadline_ns);
+        if (status < 0 && status != -ETIMEDOUT) {
+            return status;
+        }
     }
-    return status;
+    return 0;
 }

@@ -5,8 +5,8 @@
  * Invariants  Who completes the relay, its source's end or a cancel, frees the
  *             hook. Who was called by the hook, or has revoked it, lets go of
  *             the source and of the hook's reference: not the last reference,
- * or a chain of relays would be freed by recursion. Ordering    FU1, FU3
- * (future.c).
+ *             or a chain of relays would be freed by recursion.
+ * Ordering    FU1, FU3 (future.c).
  *
  * A relay that is cancelled takes its hook back, so a source that lives long
  * keeps nothing of it. A shield leaves a mark on the source, one for all: what

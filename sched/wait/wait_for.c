@@ -77,6 +77,9 @@ int skua_wait_for(skua_awaitable awaitable, int64_t timeout_ns,
     if (self == NULL) {
         return SKUA_ENOLOOP;
     }
+    if (awaitable.future == &self->future) {
+        return -EDEADLK;
+    }
     if (timeout_ns <= 0) {
         return wait_for_nothing(self, awaitable, out_result);
     }

@@ -652,6 +652,29 @@ TEST_F(Conformance, ClosingTheLoopTakesItsWaitersOutOfACondition)
     EXPECT_EQ(0, skua_condition_release(&condition));
 }
 
+TEST_P(ConformanceMany, N112_WaitForHasALimit)
+{
+    EXPECT_EQ(
+        0, run([&] {
+            skua_condition condition = {};
+            bool holds = false;
+            auto looks = [](void *arg) { return *static_cast<bool *>(arg); };
+
+            EXPECT_EQ(0, skua_condition_acquire(&condition));
+            EXPECT_EQ(-ETIMEDOUT, skua_condition_wait_for_until(
+                                      &condition, skua_monotonic() + SKUA_MS,
+                                      looks, &holds));
+            EXPECT_TRUE(skua_condition_locked(&condition));
+            holds = true;
+            EXPECT_EQ(
+                0, skua_condition_wait_for_until(&condition, 0, looks, &holds));
+            EXPECT_EQ(0, skua_condition_release(&condition));
+            EXPECT_EQ(-EPERM, skua_condition_wait_for_until(&condition, 0,
+                                                            looks, &holds));
+            return 0;
+        }));
+}
+
 CONFORMANCE_INSTANTIATE_ONE();
 CONFORMANCE_INSTANTIATE_MANY();
 

@@ -91,6 +91,7 @@ TEST(MisuseNull, LoopCallbacks)
         EXPECT_EQ(-EINVAL, skua_loop_add_writer(each, 0, fn, nullptr));
     }
     EXPECT_EQ(-EINVAL, skua_loop_remove_reader(nullptr, 0));
+    EXPECT_EQ(-EINVAL, skua_loop_remove_reader(nullptr, -1));
     EXPECT_EQ(-EINVAL, skua_loop_remove_writer(nullptr, 0));
     EXPECT_EQ(nullptr, skua_handle_ref(nullptr));
     skua_handle_unref(nullptr);

@@ -361,6 +361,19 @@ TEST_P(ConformanceMany, N093_WithoutTimeAGatherIsCancelledAndTimesOut)
         }));
 }
 
+TEST_P(ConformanceMany, N093_ForTheTaskItselfIsRefusedAndAsksNothing)
+{
+    EXPECT_EQ(0, run([&] {
+                  const skua_awaitable self =
+                      skua_awaitable_future(skua_current_task());
+
+                  EXPECT_EQ(-EDEADLK, skua_wait_for(self, 0, nullptr));
+                  EXPECT_EQ(-EDEADLK, skua_wait_for(self, SKUA_S, nullptr));
+                  EXPECT_EQ(0, skua_task_cancelling(skua_current_task()));
+                  return 0;
+              }));
+}
+
 CONFORMANCE_INSTANTIATE_ONE();
 CONFORMANCE_INSTANTIATE_MANY();
 

@@ -230,6 +230,32 @@ TEST_P(ConformanceMany, TaskHooksPairWhileTasksMove)
     EXPECT_EQ(3 * count, all.ended);
 }
 
+TEST_P(ConformanceOne, WhatATaskHookRaisesIsHeardByNobody)
+{
+    static skua_task_hooks hooks = {};
+
+    hooks.on_spawn = [](skua_task *, void *) {
+        (void)skua_raise(-EIO, "a hook");
+    };
+    EXPECT_EQ(0, run([&] {
+                  skua_loop *loop = skua_get_running_loop();
+                  Future over = make_future();
+                  Future task;
+
+                  EXPECT_EQ(0, skua_loop_set_task_hooks(loop, &hooks));
+                  soon(loop, [&] {
+                      task = spawn([] { return 0; });
+                      EXPECT_EQ(nullptr, skua_current_exception());
+                      EXPECT_EQ(0, skua_future_set_result(over.get(), nullptr));
+                  });
+                  EXPECT_EQ(0, skua_await(over.get(), nullptr));
+                  EXPECT_EQ(0, skua_await(task.get(), nullptr));
+                  EXPECT_EQ(0, skua_loop_set_task_hooks(loop, nullptr));
+                  return 0;
+              }));
+    EXPECT_EQ(0u, reports_.size());
+}
+
 CONFORMANCE_INSTANTIATE_ONE();
 CONFORMANCE_INSTANTIATE_MANY();
 
