@@ -24,7 +24,9 @@ struct bench {
     skua_event event;
     skua_queue there;
     skua_queue back;
-    skua_future *ready; /* done */
+    skua_future *done[CHILDREN]; /* with a result */
+    skua_awaitable awaitables[CHILDREN];
+    skua_gather_result results[CHILDREN];
 };
 
 struct question {
@@ -185,6 +187,43 @@ static int group(void *arg)
     return status;
 }
 
+static int gather_all(struct bench *bench)
+{
+    int status = 0;
+
+    for (int64_t i = 0; i < bench->times && status >= 0; i += CHILDREN) {
+        skua_future *all;
+
+        status = skua_gather(bench->awaitables, CHILDREN, NULL, bench->results,
+                             &all);
+        if (status == 0) {
+            status = skua_await(all, NULL);
+            skua_future_unref(all);
+        }
+    }
+    return status;
+}
+
+static int gather(void *arg)
+{
+    struct bench *bench = arg;
+
+    for (int i = 0; i < CHILDREN; i++) {
+        bench->awaitables[i] = skua_awaitable_call(child, NULL);
+    }
+    return gather_all(bench);
+}
+
+static int gather_done(void *arg)
+{
+    struct bench *bench = arg;
+
+    for (int i = 0; i < CHILDREN; i++) {
+        bench->awaitables[i] = skua_awaitable_future(bench->done[i]);
+    }
+    return gather_all(bench);
+}
+
 static int timeout(void *arg)
 {
     struct bench *bench = arg;
@@ -195,7 +234,7 @@ static int timeout(void *arg)
 
         status = skua_timeout_enter(&limit, 3600 * SKUA_S);
         if (status == 0) {
-            status = skua_await(bench->ready, NULL);
+            status = skua_await(bench->done[0], NULL);
             status = skua_timeout_exit(&limit, status);
         }
     }
@@ -208,7 +247,7 @@ static int wait_for(void *arg)
     int status = 0;
 
     for (int64_t i = 0; i < bench->times && status == 0; i++) {
-        status = skua_wait_for(skua_awaitable_future(bench->ready),
+        status = skua_wait_for(skua_awaitable_future(bench->done[0]),
                                3600 * SKUA_S, NULL);
     }
     return status;
@@ -226,6 +265,8 @@ static const struct question questions[] = {
     {"op=queue,tasks=2,capacity=1", produce, consume, 1},
     {"op=bounce,tasks=2,capacity=1", serve, answer, 1},
     {"op=queue,tasks=2,capacity=1024", produce, consume, CAPACITY},
+    {"op=gather,children=1000", gather, NULL, 0},
+    {"op=gather,children=1000,state=done", gather_done, NULL, 0},
     {"op=group,children=1000", group, NULL, 0},
     {"op=timeout,tasks=1", timeout, NULL, 0},
     {"op=wait_for,tasks=1", wait_for, NULL, 0},
@@ -267,11 +308,14 @@ static double run_once(const struct question *question, struct bench *bench)
 
 static int measure(void *arg)
 {
-    struct bench bench = {.harness = arg};
+    static struct bench bench; /* too large for a task's stack */
     const struct harness *harness = arg;
 
-    harness_check(skua_future_new(NULL, &bench.ready), "skua_future_new");
-    harness_check(skua_future_set_result(bench.ready, NULL), "set_result");
+    bench.harness = harness;
+    for (int i = 0; i < CHILDREN; i++) {
+        harness_check(skua_future_new(NULL, &bench.done[i]), "skua_future_new");
+        harness_check(skua_future_set_result(bench.done[i], NULL), "result");
+    }
     for (size_t i = 0; i < sizeof(questions) / sizeof(*questions); i++) {
         struct harness_series series;
 
@@ -283,7 +327,9 @@ static int measure(void *arg)
         }
         harness_series_end(&series);
     }
-    skua_future_unref(bench.ready);
+    for (int i = 0; i < CHILDREN; i++) {
+        skua_future_unref(bench.done[i]);
+    }
     return 0;
 }
 
