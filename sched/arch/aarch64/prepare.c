@@ -30,7 +30,10 @@ void *skui_arch_prepare(void *limit, void *top, skui_arch_entry_fn *entry,
 
 bool skui_arch_saved_frame(const void *context, uintptr_t out[2])
 {
-    memcpy(out, context, 2 * sizeof(out[0])); /* x29, x30 */
+    const uint64_t *frame = context;
+
+    out[0] = frame[0]; /* x29 */
+    out[1] = frame[1]; /* x30 */
     return true;
 }
 

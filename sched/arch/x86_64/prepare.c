@@ -32,7 +32,10 @@ void *skui_arch_prepare(void *limit, void *top, skui_arch_entry_fn *entry,
 
 bool skui_arch_saved_frame(const void *context, uintptr_t out[2])
 {
-    memcpy(out, (const uint64_t *)context + RBP_WORD, 2 * sizeof(out[0]));
+    const uint64_t *frame = context;
+
+    out[0] = frame[RBP_WORD];
+    out[1] = frame[RBP_WORD + 1];
     return true;
 }
 
