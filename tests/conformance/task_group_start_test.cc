@@ -67,13 +67,15 @@ TEST_P(ConformanceMany, O35_AFailureAfterwardsIsTheGroups)
 {
     EXPECT_EQ(0, run([&] {
                   Group group(this);
+                  Latch started(1);
                   int status;
 
-                  EXPECT_EQ(0, group.start([] {
+                  EXPECT_EQ(0, group.start([&] {
                       EXPECT_EQ(0, skua_task_group_started(nullptr));
-                      EXPECT_EQ(0, skua_yield());
+                      EXPECT_EQ(0, started.wait());
                       return -EIO;
                   }));
+                  started.down();
                   status = sleep_long();
                   EXPECT_EQ(SKUA_ECANCELED, status);
                   EXPECT_EQ(SKUA_EGROUP, group.leave(status));
