@@ -635,8 +635,8 @@ TEST(Condition, AThreadWaitsUntilItsLimit)
 
 TEST_F(Conformance, ClosingTheLoopTakesItsWaitersOutOfACondition)
 {
-    static skua_condition condition;
-    const Future task = spawn_on(loop_, [] {
+    skua_condition condition = {};
+    const Future task = spawn_on(loop_, [&] {
         EXPECT_EQ(0, skua_condition_acquire(&condition));
         (void)skua_condition_wait(&condition);
         ADD_FAILURE() << "went on";

@@ -311,7 +311,7 @@ TEST_F(Conformance, ACallbackSetsAnEventAndWaitsForNone)
 
 TEST_F(Conformance, ClosingTheLoopTakesItsWaitersOutOfAnEvent)
 {
-    static skua_event event;
+    skua_event event = {};
     Log log;
     const Future task = spawn_on(loop_, wait_and_note(event, log, 1));
 

@@ -635,7 +635,7 @@ class WaitingLoop : public Conformance
 
 TEST_F(WaitingLoop, ClosedTakesItsWaiterOutOfALock)
 {
-    static skua_lock lock;
+    skua_lock lock = {};
     Log log;
 
     ASSERT_EQ(0, skua_lock_acquire(&lock));
@@ -653,7 +653,7 @@ TEST_F(WaitingLoop, ClosedTakesItsWaiterOutOfALock)
 /* It was given the lock and will never go on. */
 TEST_F(WaitingLoop, ClosedHandsOnALockThatItsWaiterWasGiven)
 {
-    static skua_lock lock;
+    skua_lock lock = {};
     Log log;
 
     ASSERT_EQ(0, skua_lock_acquire(&lock));
@@ -666,10 +666,10 @@ TEST_F(WaitingLoop, ClosedHandsOnALockThatItsWaiterWasGiven)
 
 TEST_F(WaitingLoop, ClosedStopsTheLimitOfItsWaiter)
 {
-    static skua_lock lock;
+    skua_lock lock = {};
 
     ASSERT_EQ(0, skua_lock_acquire(&lock));
-    start([] {
+    start([&] {
         return skua_lock_acquire_until(&lock, skua_monotonic() + 3600 * SKUA_S);
     });
     close();
@@ -679,7 +679,7 @@ TEST_F(WaitingLoop, ClosedStopsTheLimitOfItsWaiter)
 
 TEST_F(WaitingLoop, ClosedTakesItsWaiterOutOfASemaphoreInTheMiddle)
 {
-    static skua_semaphore semaphore;
+    skua_semaphore semaphore = {};
     Loop other;
     Log log;
 
