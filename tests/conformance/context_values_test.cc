@@ -291,7 +291,8 @@ TEST_P(ConformanceMany, N050_ACancelledToThreadLeavesNoVariableBehind)
                   }
                   return 0;
               }));
-    EXPECT_EQ(made + 50, counted_made);
+    EXPECT_LT(made, counted_made);      /* some had begun ... */
+    EXPECT_LE(counted_made, made + 50); /* ... and some perhaps not */
     EXPECT_EQ(counted_made, counted_destroyed);
 }
 
