@@ -441,8 +441,8 @@ static bool task_park(skua_loop *loop, struct skui_task *task)
         return false;
     }
     claim = skui_claim_make(task, word);
-    if (task->deadline_ns != SKUA_FOREVER) {
-        skui_timers_start(&loop->timers, &task->timer, task->deadline_ns);
+    if (task->timer.deadline_ns != SKUA_FOREVER) {
+        skui_timers_start(&loop->timers, &task->timer, task->timer.deadline_ns);
     }
     if (task->publish != NULL) {
         task->publish(claim, task->publish_arg);
@@ -545,7 +545,7 @@ int skui_task_suspend(struct skui_task *task, skui_publish_fn *publish,
 
     task->publish = publish;
     task->publish_arg = arg;
-    task->deadline_ns = deadline_ns;
+    task->timer.deadline_ns = deadline_ns;
     reason = task_switch_out(skui_loop_self(), task, SKUI_REQUEST_WAIT);
     if (deadline_ns != SKUA_FOREVER && reason != -ETIMEDOUT) {
         (void)skui_timers_cancel(&task->timer_loop->timers, &task->timer);

@@ -111,7 +111,6 @@ struct skui_task {
     struct skui_observer *observer;
     struct skui_task *sibling_next; /* the observer's */
     struct skui_task *sibling_prev; /* the observer's */
-    size_t index;                   /* the observer's */
     struct skui_stack stack;        /* while its context is not NULL */
     struct skui_frame frame;        /* empty while it does not run */
     skua_future *awaiting; /* read by a canceller that HOLDs the wait word */
@@ -122,11 +121,11 @@ struct skui_task {
     /* While it waits for a claim. */
     skui_publish_fn *publish;
     void *publish_arg;
-    int64_t deadline_ns;
     skua_loop *timer_loop;
-    struct skui_timer timer; /* guarded by the lock of timer_loop's timers */
+    struct skui_timer timer; /* guarded by the lock of timer_loop's timers;
+                                until it is started only its deadline counts */
 
-    uint32_t ordinal;                /* the observer's */
+    uint32_t index;                  /* the observer's */
     skua_context *entered;           /* by skua_context_run(); borrowed */
     _Atomic(skua_exception *) blame; /* CM1; owned: the message of the cancel
                                         request that is to be delivered */

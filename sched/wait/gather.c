@@ -432,7 +432,7 @@ static int gather_prepare(struct gather *gather, skua_awaitable awaitable,
                                            &task);
         if (status == 0) {
             task->observer = &gather->observer;
-            task->index = index;
+            task->index = (uint32_t)index;
             result_expect(result, &task->future, NULL);
         }
         return status;

@@ -295,7 +295,7 @@ static void child_succeeded(struct skui_group *group,
         group->won = true;
         group->winner_status = outcome->status;
         group->winner_value = outcome->value;
-        group->winner_ordinal = child->ordinal;
+        group->winner_index = child->index;
     }
     skui_spinlock_unlock(&group->lock);
     if (won) {
@@ -442,7 +442,7 @@ static int group_try_admit(struct skui_group *group, struct skui_task *child,
         child->observer = start == NULL ? &cohort->observer
                                         : skui_group_start_bind(start, cohort);
         if (cohort->races) { /* in a line that nothing else touches */
-            child->ordinal = group->created;
+            child->index = group->created;
         }
     } while (!cohort_admit(cohort, child));
     group->created++;

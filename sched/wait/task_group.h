@@ -61,10 +61,10 @@ struct skui_group {
     struct skui_spinlock lock;
     int lost_status; /* an error that found no memory */
     uint32_t error_count;
-    uint32_t created;  /* children, for their ordinals */
+    uint32_t created;  /* children, for their numbers */
     uint32_t met;      /* the parent's requests at entry */
     uint32_t visitors; /* cancellers; the group stays until they are gone */
-    uint32_t winner_ordinal;
+    uint32_t winner_index;
     int winner_status;
     uint8_t phase;         /* enum skui_group_phase */
     uint8_t policy;        /* enum skua_task_group_policy */

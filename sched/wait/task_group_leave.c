@@ -251,7 +251,7 @@ int skua_task_group_winner(const skua_task_group *task_group, size_t *out_index,
         status = -ENOENT;
     } else {
         if (out_index != NULL) {
-            *out_index = group->winner_ordinal;
+            *out_index = group->winner_index;
         }
         if (out_value != NULL) {
             *out_value = group->winner_value;
