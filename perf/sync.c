@@ -34,6 +34,7 @@ struct question {
     skua_task_fn *first;  /* takes the bench */
     skua_task_fn *second; /* NULL: the first is called, else both are tasks */
     int64_t capacity;     /* of the queues; 0: unbounded */
+    skua_lock_policy policy;
 };
 
 static int lock(void *arg)
@@ -254,22 +255,45 @@ static int wait_for(void *arg)
 }
 
 static const struct question questions[] = {
-    {"op=lock,tasks=1", lock, NULL, 0},
-    {"op=semaphore,tasks=1", semaphore, NULL, 0},
-    {"op=event,tasks=1", event, NULL, 0},
-    {"op=queue,tasks=1,capacity=1024", put_and_get, NULL, CAPACITY},
-    {"op=queue,tasks=1,capacity=unbounded", put_and_get, NULL, 0},
-    {"op=lock,tasks=2", lock, lock, 0},
-    {"op=lock+yield,tasks=2", lock_yielding, lock_yielding, 0},
-    {"op=semaphore,tasks=2", semaphore, semaphore, 0},
-    {"op=queue,tasks=2,capacity=1", produce, consume, 1},
-    {"op=bounce,tasks=2,capacity=1", serve, answer, 1},
-    {"op=queue,tasks=2,capacity=1024", produce, consume, CAPACITY},
-    {"op=gather,children=1000", gather, NULL, 0},
-    {"op=gather,children=1000,state=done", gather_done, NULL, 0},
-    {"op=group,children=1000", group, NULL, 0},
-    {"op=timeout,tasks=1", timeout, NULL, 0},
-    {"op=wait_for,tasks=1", wait_for, NULL, 0},
+    {.parameters = "op=lock,tasks=1", .first = lock},
+    {.parameters = "op=semaphore,tasks=1", .first = semaphore},
+    {.parameters = "op=event,tasks=1", .first = event},
+    {.parameters = "op=queue,tasks=1,capacity=1024",
+     .first = put_and_get,
+     .capacity = CAPACITY},
+    {.parameters = "op=queue,tasks=1,capacity=unbounded", .first = put_and_get},
+    {.parameters = "op=lock,tasks=2", .first = lock, .second = lock},
+    {.parameters = "op=lock+yield,tasks=2",
+     .first = lock_yielding,
+     .second = lock_yielding},
+    {.parameters = "op=barging,tasks=2",
+     .first = lock,
+     .second = lock,
+     .policy = SKUA_LOCK_BARGING},
+    {.parameters = "op=barging+yield,tasks=2",
+     .first = lock_yielding,
+     .second = lock_yielding,
+     .policy = SKUA_LOCK_BARGING},
+    {.parameters = "op=semaphore,tasks=2",
+     .first = semaphore,
+     .second = semaphore},
+    {.parameters = "op=queue,tasks=2,capacity=1",
+     .first = produce,
+     .second = consume,
+     .capacity = 1},
+    {.parameters = "op=bounce,tasks=2,capacity=1",
+     .first = serve,
+     .second = answer,
+     .capacity = 1},
+    {.parameters = "op=queue,tasks=2,capacity=1024",
+     .first = produce,
+     .second = consume,
+     .capacity = CAPACITY},
+    {.parameters = "op=gather,children=1000", .first = gather},
+    {.parameters = "op=gather,children=1000,state=done", .first = gather_done},
+    {.parameters = "op=group,children=1000", .first = group},
+    {.parameters = "op=timeout,tasks=1", .first = timeout},
+    {.parameters = "op=wait_for,tasks=1", .first = wait_for},
 };
 
 static int run_both(const struct question *question, struct bench *bench)
@@ -292,7 +316,7 @@ static double run_once(const struct question *question, struct bench *bench)
     int64_t end_ns;
 
     bench->times = alone ? count : count / 2;
-    bench->lock = (skua_lock){0};
+    harness_check(skua_lock_init(&bench->lock, question->policy), "lock");
     bench->event = (skua_event){0};
     harness_check(skua_semaphore_init(&bench->semaphore, 1), "semaphore");
     harness_check(skua_queue_init(&bench->there, question->capacity), "queue");

@@ -40,7 +40,9 @@ static void waitq_link(struct skui_waitq *queue, struct skui_waitq_node *node)
         last->next->prev = node;
         last->next = node;
     }
-    queue->last = node;
+    if (last == NULL || !node->in_front) {
+        queue->last = node;
+    }
     queue->count++;
     node->queue = queue;
 }
@@ -203,6 +205,7 @@ void skui_waitq_begin(struct skui_waitq_node *node, struct skui_spinlock *lock,
     node->lock = lock;
     node->task = loop == NULL ? NULL : loop->current;
     node->in_callback = loop != NULL && node->task == NULL;
+    node->in_front = false;
     node->deadline_ns = deadline_ns;
     node->value = 0;
     node->expired = false;

@@ -57,6 +57,7 @@ struct skui_waitq_node {
     struct skui_spinlock *lock; /* constant while it waits */
     struct skui_task *task;     /* constant; NULL: a thread ... */
     bool in_callback;           /* ... which cannot wait here */
+    bool in_front;              /* constant: it goes before all others */
     int64_t deadline_ns;        /* constant */
     int value;                  /* with a grant: written by the granter */
     bool expired;               /* guarded by *lock */

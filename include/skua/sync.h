@@ -5,10 +5,11 @@
  *
  * Each lies in its user's memory, which stays where it is and lives until every
  * call on it has returned; all-zero is ready for use where nothing else is
- * said. Waiters are served in the order of their calls. What a waiter was given
- * is handed on to the next one when that waiter was cancelled meanwhile, so
- * nothing is lost. A call that need not wait takes no lock and does not
- * suspend, unless the task has done many of them in a row (its budget).
+ * said. Waiters are served in the order of their calls (but see
+ * skua_lock_policy). What a waiter was given is handed on to the next one when
+ * that waiter was cancelled meanwhile, so nothing is lost. A call that need not
+ * wait takes no lock and does not suspend, unless the task has done many of
+ * them in a row (its budget).
  *
  * A task suspends where a plain thread blocks; where a callback of a running
  * loop would have to wait it gets -EDEADLK. A cancel request that is pending
@@ -28,14 +29,32 @@ SKUA_BEGIN_DECLS
 
 /* --- lock --- */
 
-/** All-zero: unlocked. Nobody owns it: whoever likes may release it. */
+/** All-zero: unlocked and fair. Nobody owns it: whoever likes may release it.
+ */
 typedef struct skua_lock {
-    SKUA_ALIGNED(8) unsigned char opaque[32];
+    SKUA_ALIGNED(8) unsigned char opaque[40];
 } skua_lock;
 
+/** Who gets a lock that is released while others wait for it. */
+typedef enum skua_lock_policy {
+    /** Who waits longest, as in asyncio: each such release costs a switch. */
+    SKUA_LOCK_FAIR,
+    /** Whoever comes first; who waits longest is woken and tries again, and is
+     * given it after a few vain tries. Several times faster when cores contend
+     * for it. */
+    SKUA_LOCK_BARGING,
+} skua_lock_policy;
+
 /**
- * Wait until the lock is free and take it. First come, first served: who
- * releases and acquires again goes behind those that wait.
+ * Unlocked, with a policy.
+ * @return 0; -EINVAL for another policy
+ * Thread: any, before any other call.  Suspends: never.  asyncio: Lock().
+ */
+SKUA_API int skua_lock_init(skua_lock *lock, skua_lock_policy policy);
+
+/**
+ * Wait until the lock is free and take it. A fair one: first come, first
+ * served; who releases and acquires again goes behind those that wait.
  * @return 0; SKUA_ECANCELED (not taken); -EDEADLK in a callback
  * Thread: any.  Suspends: may.  asyncio: Lock.acquire().
  */
@@ -49,14 +68,14 @@ SKUA_API int skua_lock_acquire(skua_lock *lock);
 SKUA_API int skua_lock_acquire_until(skua_lock *lock, int64_t deadline_ns);
 
 /**
- * Take the lock if it is free and nobody waits for it.
+ * Take the lock if it is free and, if it is fair, nobody waits for it.
  * @return 0; -EAGAIN
  * Thread: any.  Suspends: never.
  */
 SKUA_API int skua_lock_acquire_nowait(skua_lock *lock);
 
 /**
- * Give the lock to who waits longest, else leave it free.
+ * Give the lock to who waits longest, else leave it free (skua_lock_policy).
  * @return 0; -EPERM when it is not locked
  * Thread: any.  Suspends: never.  Order: what precedes the call is visible to
  * the next who acquires.  asyncio: Lock.release().
@@ -116,7 +135,7 @@ SKUA_API int skua_event_wait_until(skua_event *event, int64_t deadline_ns);
 
 /** All-zero: with a lock of its own. */
 typedef struct skua_condition {
-    SKUA_ALIGNED(8) unsigned char opaque[64];
+    SKUA_ALIGNED(8) unsigned char opaque[72];
 } skua_condition;
 
 /**

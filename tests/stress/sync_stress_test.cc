@@ -14,11 +14,14 @@ namespace
 
 class SyncStorm : public Storm
 {
+  protected:
+    void share_a_lock(skua_lock_policy policy);
+    void hand_a_lock_round(skua_lock_policy policy);
 };
 
 /* --- locks --- */
 
-TEST_P(SyncStorm, ThreadsAndTasksShareALock)
+void SyncStorm::share_a_lock(skua_lock_policy policy)
 {
     constexpr int kTasks = 10;
     constexpr int kThreads = 2;
@@ -44,6 +47,7 @@ TEST_P(SyncStorm, ThreadsAndTasksShareALock)
         }
     };
 
+    EXPECT_EQ(0, skua_lock_init(&lock, policy));
     EXPECT_EQ(0, run([&] {
                   start_tasks(kTasks, visit);
                   start_threads(kThreads, visit);
@@ -54,8 +58,18 @@ TEST_P(SyncStorm, ThreadsAndTasksShareALock)
     EXPECT_EQ(0, skua_lock_acquire_nowait(&lock));
 }
 
+TEST_P(SyncStorm, ThreadsAndTasksShareALock)
+{
+    share_a_lock(SKUA_LOCK_FAIR);
+}
+
+TEST_P(SyncStorm, ThreadsAndTasksShareABargingLock)
+{
+    share_a_lock(SKUA_LOCK_BARGING);
+}
+
 /* Nobody owns a lock: it goes round, released by another than took it. */
-TEST_P(SyncStorm, ALockIsHandedRound)
+void SyncStorm::hand_a_lock_round(skua_lock_policy policy)
 {
     constexpr int kTasks = 6;
     const int visits = kRaceDetector ? 100 : 1000;
@@ -78,6 +92,9 @@ TEST_P(SyncStorm, ALockIsHandedRound)
         };
     };
 
+    for (skua_lock &lock : locks) {
+        EXPECT_EQ(0, skua_lock_init(&lock, policy));
+    }
     EXPECT_EQ(0, skua_lock_acquire(&locks[1]));
     EXPECT_EQ(0, run([&] {
                   start_tasks(kTasks, ping(0));
@@ -89,6 +106,16 @@ TEST_P(SyncStorm, ALockIsHandedRound)
     EXPECT_EQ(2 * kTasks * visits, turns);
     EXPECT_FALSE(skua_lock_locked(&locks[0]));
     EXPECT_TRUE(skua_lock_locked(&locks[1]));
+}
+
+TEST_P(SyncStorm, ALockIsHandedRound)
+{
+    hand_a_lock_round(SKUA_LOCK_FAIR);
+}
+
+TEST_P(SyncStorm, ABargingLockIsHandedRound)
+{
+    hand_a_lock_round(SKUA_LOCK_BARGING);
 }
 
 /* --- semaphores --- */
