@@ -473,9 +473,10 @@ static bool task_park_queued(skua_loop *loop, struct skui_task *task)
     struct skui_spinlock *lock = node->lock;
     void (*parked)(void *arg) = node->parked;
     void *arg = node->parked_arg;
+    uint64_t phase = node->roams && !task->pinned ? SKUI_WAIT_PARKED
+                                                  : task_parked_phase(loop);
     uint64_t word;
-    bool parks =
-        task_begin_wait(task, task_parked_phase(loop), SKUA_ECANCELED, &word);
+    bool parks = task_begin_wait(task, phase, SKUA_ECANCELED, &word);
 
     if (parks) {
         task_note_watched(loop, task, word);

@@ -206,6 +206,7 @@ void skui_waitq_begin(struct skui_waitq_node *node, struct skui_spinlock *lock,
     node->task = loop == NULL ? NULL : loop->current;
     node->in_callback = loop != NULL && node->task == NULL;
     node->in_front = false;
+    node->roams = false;
     node->deadline_ns = deadline_ns;
     node->value = 0;
     node->expired = false;

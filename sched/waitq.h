@@ -58,6 +58,8 @@ struct skui_waitq_node {
     struct skui_task *task;     /* constant; NULL: a thread ... */
     bool in_callback;           /* ... which cannot wait here */
     bool in_front;              /* constant: it goes before all others */
+    bool roams;                 /* constant: a task that goes on where its waker
+                                   is, unless it is pinned */
     int64_t deadline_ns;        /* constant */
     int value;                  /* with a grant: written by the granter */
     bool expired;               /* guarded by *lock */

@@ -30,10 +30,13 @@
 #include "../waitq.h"
 #include "queue_store.h"
 
+enum { CROWDED = 4, CROWDING_MAXIMUM = 32 };
+
 /* Guarded by the lock, but for what is constant. */
 struct queue {
     struct skui_spinlock lock;
     bool shut;
+    uint8_t crowding; /* how often its lock was held, lately */
     uint32_t promised;
     uint32_t reserved;
     struct skui_queue_store store;
@@ -51,6 +54,27 @@ _Static_assert(sizeof(struct queue) <= sizeof(skua_queue),
 static struct queue *queue_of(skua_queue *queue)
 {
     return (struct queue *)(void *)queue->opaque;
+}
+
+static inline void queue_lock(struct queue *queue)
+{
+    if (SKUI_LIKELY(skui_spinlock_try_lock(&queue->lock))) {
+        return;
+    }
+    skui_spinlock_lock(&queue->lock);
+    if (queue->crowding < CROWDING_MAXIMUM) {
+        queue->crowding++;
+    }
+}
+
+/* Whether to spin for an item or place, or else to wait and so move to the
+ * core of who brings it. */
+static bool queue_may_spin(struct queue *queue)
+{
+    bool crowded = queue->crowding >= CROWDED;
+
+    queue->crowding -= (queue->crowding + 3u) / 4;
+    return !crowded;
 }
 
 static int queue_init(skua_queue *queue, int64_t maxsize,
@@ -272,7 +296,9 @@ static SKUI_NOINLINE int queue_put_waiting(struct queue *queue, void *item,
     struct skui_waitq_node node;
     int status;
 
-    while (!queue->shut && !queue_has_place(queue) &&
+    bool spins = queue_may_spin(queue);
+
+    while (spins && !queue->shut && !queue_has_place(queue) &&
            queue->putters.last == NULL &&
            skui_waitq_spin(&spin, &queue->lock)) {
         /* until there is a place */
@@ -284,6 +310,7 @@ static SKUI_NOINLINE int queue_put_waiting(struct queue *queue, void *item,
         return status;
     }
     node.hand_on = putter_hand_on;
+    node.roams = !spins;
     status = queue_wait(&queue->putters, &node);
     return status < 0 ? status : queue_use_place(queue, item);
 }
@@ -297,7 +324,7 @@ int skua_queue_put_nowait(skua_queue *queue, void *item)
         return -EINVAL;
     }
     self = queue_of(queue);
-    skui_spinlock_lock(&self->lock);
+    queue_lock(self);
     status = queue_try_put(self, item);
     queue_unlock(self);
     return status;
@@ -316,7 +343,7 @@ int skua_queue_put_until(skua_queue *queue, void *item, int64_t deadline_ns)
         return status;
     }
     self = queue_of(queue);
-    skui_spinlock_lock(&self->lock);
+    queue_lock(self);
     status = queue_try_put(self, item);
     if (status == -EAGAIN) {
         return queue_put_waiting(self, item, deadline_ns);
@@ -379,7 +406,9 @@ static SKUI_NOINLINE int queue_get_waiting(struct queue *queue, void **out_item,
     struct skui_waitq_node node;
     int status;
 
-    while (!queue->shut && queue->store.count == 0 &&
+    bool spins = queue_may_spin(queue);
+
+    while (spins && !queue->shut && queue->store.count == 0 &&
            queue->getters.last == NULL &&
            skui_waitq_spin(&spin, &queue->lock)) {
         /* until there is an item */
@@ -391,6 +420,7 @@ static SKUI_NOINLINE int queue_get_waiting(struct queue *queue, void **out_item,
         return status;
     }
     node.hand_on = getter_hand_on;
+    node.roams = !spins;
     status = queue_wait(&queue->getters, &node);
     return status < 0 ? status : queue_take_promised(queue, out_item);
 }
@@ -404,7 +434,7 @@ int skua_queue_get_nowait(skua_queue *queue, void **out_item)
         return -EINVAL;
     }
     self = queue_of(queue);
-    skui_spinlock_lock(&self->lock);
+    queue_lock(self);
     status = queue_try_get(self, out_item);
     queue_unlock(self);
     return status;
@@ -424,7 +454,7 @@ int skua_queue_get_until(skua_queue *queue, void **out_item,
         return status;
     }
     self = queue_of(queue);
-    skui_spinlock_lock(&self->lock);
+    queue_lock(self);
     status = queue_try_get(self, out_item);
     if (status == -EAGAIN) {
         return queue_get_waiting(self, out_item, deadline_ns);
@@ -449,7 +479,7 @@ size_t skua_queue_qsize(skua_queue *queue)
         return 0;
     }
     self = queue_of(queue);
-    skui_spinlock_lock(&self->lock);
+    queue_lock(self);
     count = self->store.count;
     skui_spinlock_unlock(&self->lock);
     return count;
@@ -482,7 +512,7 @@ int skua_queue_task_done(skua_queue *queue)
         return -EINVAL;
     }
     self = queue_of(queue);
-    skui_spinlock_lock(&self->lock);
+    queue_lock(self);
     if (self->unfinished == 0) {
         status = -EINVAL;
     } else {
@@ -511,7 +541,7 @@ int skua_queue_join_until(skua_queue *queue, int64_t deadline_ns)
         return status;
     }
     self = queue_of(queue);
-    skui_spinlock_lock(&self->lock);
+    queue_lock(self);
     skui_waitq_begin(&node, &self->lock, deadline_ns);
     if (self->unfinished == 0) {
         skui_waitq_leave(&node);
@@ -550,7 +580,7 @@ int skua_queue_shutdown(skua_queue *queue, bool immediate)
     }
     self = queue_of(queue);
     drop = self->drop;
-    skui_spinlock_lock(&self->lock);
+    queue_lock(self);
     self->shut = true;
     if (immediate) {
         dropped = queue_take_store(self);
@@ -572,7 +602,7 @@ int skua_queue_fini(skua_queue *queue)
         return 0;
     }
     self = queue_of(queue);
-    skui_spinlock_lock(&self->lock);
+    queue_lock(self);
     busy = self->getters.count + self->putters.count + self->joiners.count +
                self->promised + self->reserved >
            0;
