@@ -81,6 +81,8 @@
     atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel)
 #define skui_fetch_sub_seq_cst(p, v)                                           \
     atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
+#define skui_fetch_or_relaxed(p, v)                                            \
+    atomic_fetch_or_explicit((p), (v), memory_order_relaxed)
 #define skui_fetch_or_acq_rel(p, v)                                            \
     atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
 #define skui_fetch_and_acq_rel(p, v)                                           \

@@ -21,6 +21,8 @@ struct skui_composite *skui_composite_make(const struct skui_composite_ops *ops,
 
     if (composite != NULL) {
         composite->ops = ops;
+        /* relaxed: seen with the reference (RF1) */
+        skui_store_relaxed(&composite->whole, false);
         skui_future_init(&composite->future, SKUI_FUTURE_COMPOSITE, loop, refs);
     }
     return composite;

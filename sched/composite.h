@@ -52,6 +52,9 @@ struct skui_composite_ops {
     bool (*spread)(struct skui_composite *self, struct skui_spread *spread);
     /* The spread is over. True: another request came, to be spread as well. */
     bool (*spread_end)(struct skui_composite *self);
+    /* Whether it waits for `future`; a reader that has a reference asks, once
+     * it is `whole`. */
+    bool (*awaits)(struct skui_composite *self, const skua_future *future);
     /* The last reference is gone. */
     void (*release)(struct skui_composite *self);
 };
@@ -63,6 +66,7 @@ struct skui_composite {
     struct skui_composite *next_spread;   /* owned by the list's thread */
     struct skui_composite *spread_parent; /* owned by the list's thread; from
                                              where the request came */
+    _Atomic(bool) whole; /* CO1: who walks all objects may ask what it awaits */
 };
 
 /* Room for each kind of composite: they share a class of objects. */
@@ -77,6 +81,12 @@ static inline struct skui_composite *skui_composite_of(skua_future *future)
  * follows struct skui_composite is not initialised. */
 struct skui_composite *skui_composite_make(const struct skui_composite_ops *ops,
                                            skua_loop *loop, uint32_t refs);
+/* It waits from here on: what was initialised is visible to who asks. */
+static inline void skui_composite_set_whole(struct skui_composite *composite)
+{
+    /* CO1 release: pairs with roll_add_composite(). */
+    skui_store_release(&composite->whole, true);
+}
 /* Its last reference is gone and its future is finished. */
 void skui_composite_free(struct skui_composite *composite);
 

@@ -61,7 +61,8 @@ void skui_future_init(skua_future *future, enum skui_future_kind kind,
     skui_store_relaxed(&future->dead, 0u);      /* relaxed: as above */
     /* relaxed: as above */
     skui_store_relaxed(&future->scrub_at, (uint16_t)SKUI_SCRUB_MINIMUM);
-    skui_store_relaxed(&future->number, 0u); /* relaxed: as above */
+    skui_store_relaxed(&future->number, 0u);         /* relaxed: as above */
+    skui_store_relaxed(&future->linked, (uint8_t)0); /* relaxed: as above */
     future->status = 0;
     future->value = NULL;
     future->exception = NULL;
@@ -112,9 +113,7 @@ void skui_future_fini(skua_future *future)
     uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: last ref */
     struct skui_runnable *node;
 
-    if (SKUI_UNLIKELY(future->traced)) {
-        skui_origin_forget(future);
-    }
+    skui_future_forget(future);
     if ((state & SKUI_FUTURE_PHASE) == SKUI_FUTURE_DONE) {
         skua_exception_unref(future->exception);
         future->exception = NULL;

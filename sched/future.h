@@ -80,9 +80,16 @@ struct skua_future {
     };
     skua_loop *loop; /* home; constant; type-stable, see loop_id */
     uint32_t loop_id;
-    uint8_t kind;        /* constant */
-    bool reports_unread; /* constant once shared */
-    bool traced;         /* constant once shared: see origin.h */
+    uint8_t kind;            /* constant */
+    bool reports_unread;     /* constant once shared */
+    bool traced;             /* constant once shared: see origin.h */
+    _Atomic(uint8_t) linked; /* relaxed: read by who ends it (RF1) */
+};
+
+/* In which tables of awaited_by.c to look when it ends: `linked`. */
+enum {
+    SKUI_LINKED_AWAITED = 1, /* others have registered there */
+    SKUI_LINKED_WAITER = 2,  /* it was registered elsewhere */
 };
 
 /* What a waiter does when the future is done: runnable.detail. */
@@ -161,8 +168,19 @@ static inline bool skui_future_has_failed(const skua_future *future)
 /* Set up a future in its memory; whoever lists tasks may see it from then. */
 void skui_future_init(skua_future *future, enum skui_future_kind kind,
                       skua_loop *loop, uint32_t refs);
-/* Release what the outcome holds, and where it was made. */
+/* Release what the outcome holds, and what lies beside it. */
 void skui_future_fini(skua_future *future);
+/* awaited_by.c. Only the latter. */
+void skui_future_forget_beside(const skua_future *future);
+static inline void skui_future_forget(const skua_future *future)
+{
+    /* relaxed: nobody refers to it (RF1) */
+    if (SKUI_UNLIKELY(future->traced ||
+                      skui_load_relaxed(&((skua_future *)future)->linked) !=
+                          0)) {
+        skui_future_forget_beside(future);
+    }
+}
 
 /* unread.c: the last reference to a failure that nobody has read is gone. True
  * when who was told of it took a new one. */
@@ -251,6 +269,14 @@ bool skui_future_register_task(skua_future *future, struct skui_task *task);
  * it was not there, or whoever completes the future wakes it.
  */
 bool skui_future_withdraw(skua_future *future, struct skui_task *task);
+
+/*
+ * Call fn(node, arg) for each waiter that has not left, while nobody can take
+ * it out of the list: so it may not wait for others, nor end anything.
+ */
+void skui_future_visit(skua_future *future,
+                       void (*fn)(struct skui_runnable *node, void *arg),
+                       void *arg);
 
 /* Call fn(future, arg) in whatever thread completes it, now if it is done. */
 int skui_future_add_inline(skua_future *future, skua_done_callback_fn *fn,

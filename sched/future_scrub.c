@@ -4,8 +4,8 @@
  * Threads     Any. One scrubber at a time; it and the completer share the list.
  * Ordering    FU2 list (state), FU3 life of a waiter, FU4 hand-off.
  * Progress    leave, revoke: O(1) amortised; revoke waits for a hook that is
- *             being called, a few instructions. withdraw and
- * remove_done_callback wait for another scrubber.
+ *             being called, a few instructions. withdraw, visit and
+ *             remove_done_callback wait for another scrubber.
  *
  * Scrubbing. A leaver marks its node and goes. Once enough have gone, one of
  * them sets SCRUB while it takes the whole list, frees what left, and puts the
@@ -92,10 +92,12 @@ struct weed {
     skua_done_callback_fn *fn; /* callbacks equal to (fn, arg), unless NULL */
     void *arg;
     const struct skui_task *task; /* this one, unless NULL */
-    int removed;                  /* how many of those were found */
-    uint32_t live;                /* how many stay */
-    struct skui_runnable *gone;   /* to be freed when the list is back: what
-                                     holds a context may call users' code */
+    void (*visit)(struct skui_runnable *node, void *arg); /* what stays, unless
+                                                             NULL; with `arg` */
+    int removed;                /* how many of those were found */
+    uint32_t live;              /* how many stay */
+    struct skui_runnable *gone; /* to be freed when the list is back: what
+                                   holds a context may call users' code */
 };
 
 /* Whether a node goes: it is freed then, or will be, but for a task. */
@@ -140,6 +142,9 @@ static struct skui_runnable *scrub_weed(struct skui_runnable *list,
         list = skui_node_next(node);
         if (weed_node(weed, node)) {
             continue;
+        }
+        if (weed->visit != NULL) {
+            weed->visit(node, weed->arg);
         }
         weed->live++;
         skui_node_set_next(node, NULL);
@@ -247,6 +252,15 @@ bool skui_future_withdraw(skua_future *future, struct skui_task *task)
     struct weed weed = {.task = task};
 
     return future_weed(future, &weed) != 0;
+}
+
+void skui_future_visit(skua_future *future,
+                       void (*fn)(struct skui_runnable *node, void *arg),
+                       void *arg)
+{
+    struct weed weed = {.visit = fn, .arg = arg};
+
+    (void)future_weed(future, &weed);
 }
 
 int skua_future_remove_done_callback(skua_future *future,

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * origin.c - debug mode: where objects were made.
- * Threads     Any; each shard has a lock. Stacks are walked, and memory is
- *             taken and given back, outside of it.
+ * Threads     Any. Stacks are walked, and memory is taken and given back,
+ *             outside of the table's locks.
  * Invariants  An address is in the table at most once: its object notes it when
  *             it is made and forgets it when it ends.
- * Progress    O(1) about: a shard doubles its lists when they get long.
  * Rejected    A pointer in each object: futures and handles are full cache
  *             lines. A larger object in debug mode: the switch may be thrown
  *             while objects exist.
@@ -15,120 +14,25 @@
 #include <execinfo.h>
 #include <string.h>
 
+#include "beside.h"
 #include "memory.h"
-#include "spinlock.h"
 
 enum {
-    SHARDS = 64,
-    FIRST_LISTS = 64, /* of a shard; a power of two, as it stays */
-    SKIPPED = 2,      /* this file's own frames */
+    SKIPPED = 2, /* this file's own frames */
 };
 
 struct entry {
-    struct entry *next;
-    const void *object;
+    struct skui_beside_entry beside;
     struct skui_origin origin;
 };
 
-struct shard {
-    struct skui_spinlock lock;
-    size_t count;         /* guarded by lock, as all here */
-    size_t lists;         /* how many `heads` there are */
-    struct entry **heads; /* NULL: none yet */
-};
-
-static struct shard shards[SHARDS];
+static struct skui_beside table;
 static _Atomic(size_t) noted; /* relaxed: 0 lets forget() pass by at once; who
                                  ends an object knows that it was noted */
 
-/* Addresses differ in bits 6 and up. */
-static uint64_t address_hash(const void *object)
+static struct entry *entry_of(struct skui_beside_entry *entry)
 {
-    return (uint64_t)(uintptr_t)object / 16 * UINT64_C(0x9E3779B97F4A7C15);
-}
-
-static struct shard *shard_of(const void *object)
-{
-    return &shards[address_hash(object) >> 58];
-}
-
-static struct entry **shard_head(const struct shard *shard, const void *object)
-{
-    return &shard->heads[address_hash(object) >> 20 & (shard->lists - 1)];
-}
-
-/* The link that holds the entry of `object`, or NULL; under lock. */
-static struct entry **shard_find(const struct shard *shard, const void *object)
-{
-    struct entry **link;
-
-    if (shard->heads == NULL) {
-        return NULL;
-    }
-    for (link = shard_head(shard, object); *link != NULL;
-         link = &(*link)->next) {
-        if ((*link)->object == object) {
-            return link;
-        }
-    }
-    return NULL;
-}
-
-static void shard_insert(struct shard *shard, struct entry *entry)
-{
-    struct entry **head = shard_head(shard, entry->object);
-
-    entry->next = *head;
-    *head = entry;
-}
-
-/* Take `heads` (zeroed, twice as many) into use; returns the former ones. */
-static struct entry **shard_spread(struct shard *shard, struct entry **heads,
-                                   size_t lists)
-{
-    struct entry **former = shard->heads;
-    size_t former_lists = shard->lists;
-
-    shard->heads = heads;
-    shard->lists = lists;
-    for (size_t i = 0; former != NULL && i < former_lists; i++) {
-        while (former[i] != NULL) {
-            struct entry *entry = former[i];
-
-            former[i] = entry->next;
-            shard_insert(shard, entry);
-        }
-    }
-    return former;
-}
-
-/* Make room for one more. False when there is none at all. */
-static bool shard_grow(struct shard *shard)
-{
-    struct entry **heads;
-    size_t lists;
-    bool is_enough;
-    bool fits;
-
-    skui_spinlock_lock(&shard->lock);
-    lists = shard->lists;
-    is_enough = shard->heads != NULL && shard->count < 2 * lists;
-    skui_spinlock_unlock(&shard->lock);
-    if (is_enough) {
-        return true;
-    }
-    lists = lists == 0 ? FIRST_LISTS : 2 * lists;
-    heads = skui_allocate_zeroed(lists * sizeof(*heads));
-    fits = heads != NULL || lists > FIRST_LISTS; /* long lists will do */
-    if (heads != NULL) {
-        skui_spinlock_lock(&shard->lock);
-        if (lists > shard->lists) { /* else another thread was first */
-            heads = shard_spread(shard, heads, lists);
-        }
-        skui_spinlock_unlock(&shard->lock);
-        skui_release(heads);
-    }
-    return fits;
+    return SKUI_CONTAINER_OF(entry, struct entry, beside);
 }
 
 static SKUI_NOINLINE void origin_capture(struct skui_origin *origin)
@@ -143,42 +47,38 @@ static SKUI_NOINLINE void origin_capture(struct skui_origin *origin)
 SKUI_NOINLINE bool skui_origin_note(const void *object,
                                     enum skui_origin_kind kind)
 {
-    struct shard *shard = shard_of(object);
     struct entry *entry = skui_allocate(sizeof(*entry));
-    bool fits = entry != NULL && shard_grow(shard);
+    struct skui_beside_shard *shard;
 
-    if (!fits) {
+    if (entry == NULL || !skui_beside_reserve(&table, object)) {
         skui_release(entry);
         return false;
     }
-    entry->object = object;
+    entry->beside.object = object;
     entry->origin.kind = kind;
     origin_capture(&entry->origin);
-    skui_spinlock_lock(&shard->lock);
-    shard_insert(shard, entry);
-    shard->count++;
-    skui_spinlock_unlock(&shard->lock);
+    shard = skui_beside_lock(&table, object);
+    skui_beside_insert(shard, &entry->beside);
+    skui_beside_unlock(shard);
     (void)skui_fetch_add_relaxed(&noted, 1u); /* relaxed: see there */
     return true;
 }
 
 void skui_origin_forget(const void *object)
 {
-    struct shard *shard = shard_of(object);
+    struct skui_beside_entry **link;
+    struct skui_beside_shard *shard;
     struct entry *entry = NULL;
-    struct entry **link;
 
     if (skui_load_relaxed(&noted) == 0) { /* relaxed: see there */
         return;
     }
-    skui_spinlock_lock(&shard->lock);
-    link = shard_find(shard, object);
+    shard = skui_beside_lock(&table, object);
+    link = skui_beside_find(shard, object);
     if (link != NULL) {
-        entry = *link;
-        *link = entry->next;
-        shard->count--;
+        entry = entry_of(skui_beside_remove(shard, link));
     }
-    skui_spinlock_unlock(&shard->lock);
+    skui_beside_unlock(shard);
     if (entry != NULL) {
         (void)skui_fetch_sub_relaxed(&noted, 1u); /* relaxed: see there */
         skui_release(entry);
@@ -187,22 +87,20 @@ void skui_origin_forget(const void *object)
 
 bool skui_origin_find(const void *object, struct skui_origin *out)
 {
-    struct shard *shard = shard_of(object);
-    struct entry **link;
+    struct skui_beside_shard *shard = skui_beside_lock(&table, object);
+    struct skui_beside_entry **link = skui_beside_find(shard, object);
 
-    skui_spinlock_lock(&shard->lock);
-    link = shard_find(shard, object);
     if (link != NULL) {
-        *out = (*link)->origin;
+        *out = entry_of(*link)->origin;
     }
-    skui_spinlock_unlock(&shard->lock);
+    skui_beside_unlock(shard);
     return link != NULL;
 }
 
 /* Copies of up to `capacity` of a shard's origins; returns how many there are.
  */
-static size_t shard_copy(struct shard *shard, struct skui_origin *copies,
-                         size_t capacity)
+static size_t shard_copy(struct skui_beside_shard *shard,
+                         struct skui_origin *copies, size_t capacity)
 {
     size_t copied = 0;
     size_t count;
@@ -210,9 +108,9 @@ static size_t shard_copy(struct shard *shard, struct skui_origin *copies,
     skui_spinlock_lock(&shard->lock);
     count = shard->count;
     for (size_t i = 0; shard->heads != NULL && i < shard->lists; i++) {
-        for (const struct entry *entry = shard->heads[i];
+        for (struct skui_beside_entry *entry = shard->heads[i];
              entry != NULL && copied < capacity; entry = entry->next) {
-            copies[copied++] = entry->origin;
+            copies[copied++] = entry_of(entry)->origin;
         }
     }
     skui_spinlock_unlock(&shard->lock);
@@ -225,12 +123,12 @@ size_t skui_origin_for_each(void (*fn)(const struct skui_origin *origin,
 {
     size_t found = 0;
 
-    for (int i = 0; i < SHARDS; i++) {
-        size_t capacity = shard_copy(&shards[i], NULL, 0);
+    for (int i = 0; i < SKUI_BESIDE_SHARDS; i++) {
+        struct skui_beside_shard *shard = &table.shards[i];
+        size_t capacity = shard_copy(shard, NULL, 0);
         struct skui_origin *copies =
             skui_allocate(capacity * sizeof(*copies) + 1);
-        size_t count =
-            shard_copy(&shards[i], copies, copies == NULL ? 0 : capacity);
+        size_t count = shard_copy(shard, copies, copies == NULL ? 0 : capacity);
 
         found += count;
         for (size_t k = 0; copies != NULL && k < count && k < capacity; k++) {
@@ -243,6 +141,6 @@ size_t skui_origin_for_each(void (*fn)(const struct skui_origin *origin,
 
 void skui_origins_after_fork(void)
 {
-    memset(shards, 0, sizeof(shards));
+    skui_beside_after_fork(&table);
     skui_store_relaxed(&noted, (size_t)0); /* relaxed: one thread */
 }

@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 
+#include "awaited_by.h"
 #include "clock.h"
 #include "composite.h"
 #include "cores.h"
@@ -50,6 +51,7 @@ static void runtime_after_fork(void)
     skui_handles_after_fork();
     skui_log_after_fork();
     skui_origins_after_fork();
+    skui_awaited_by_after_fork();
     skui_watchdog_after_fork();
 }
 

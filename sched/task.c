@@ -18,7 +18,6 @@
 #include <string.h>
 
 #include "loop.h"
-#include "origin.h"
 #include "report.h"
 #include "task_hooks.h"
 #include "skua/time.h"
@@ -27,17 +26,6 @@
 _Static_assert(offsetof(struct skui_task, future) == SKUI_CACHE_LINE,
                "switching, waiting and waking touch one cache line");
 #endif
-
-static struct skui_task *claim_task(skui_claim claim)
-{
-    return (struct skui_task *)(uintptr_t)((claim >> SKUI_WAIT_SEQUENCE_BITS) *
-                                           SKUI_OBJECT_ALIGNMENT);
-}
-
-static uint64_t claim_sequence(skui_claim claim)
-{
-    return claim << SKUI_WAIT_SEQUENCE_SHIFT & SKUI_WAIT_SEQUENCE_MASK;
-}
 
 /* --- creating --- */
 
@@ -251,9 +239,7 @@ static bool task_finish_alone(struct skui_task *task,
         task->observer->ended(task->observer, task, outcome);
     }
     skua_exception_unref(outcome->exception);
-    if (SKUI_UNLIKELY(task->future.traced)) {
-        skui_origin_forget(&task->future);
-    }
+    skui_future_forget(&task->future);
     skui_task_put(task);
     return true;
 }
@@ -617,14 +603,14 @@ int skui_task_wait(skui_publish_fn *publish, void *arg, int64_t deadline_ns)
 bool skui_task_watched_is_awake(skui_claim claim)
 {
     /* relaxed: a hint; skui_task_unwatch() decides */
-    uint64_t word = skui_load_relaxed(&claim_task(claim)->wait_word);
+    uint64_t word = skui_load_relaxed(&skui_claim_task(claim)->wait_word);
 
     return (word & SKUI_WAIT_PHASE) != SKUI_WAIT_WATCHED;
 }
 
 bool skui_task_unwatch(skui_claim claim, struct skui_task **out_task)
 {
-    struct skui_task *task = claim_task(claim);
+    struct skui_task *task = skui_claim_task(claim);
     uint64_t word = skui_load_relaxed(&task->wait_word); /* relaxed: CAS */
 
     while ((word & SKUI_WAIT_PHASE) == SKUI_WAIT_WATCHED) {
@@ -643,7 +629,8 @@ bool skui_task_unwatch(skui_claim claim, struct skui_task **out_task)
 
 bool skui_wake(skui_claim claim, int reason)
 {
-    return task_wake(claim_task(claim), claim_sequence(claim), reason);
+    return task_wake(skui_claim_task(claim), skui_claim_sequence(claim),
+                     reason);
 }
 
 void skui_task_timer_due(struct skui_timer *timer)

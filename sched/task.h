@@ -146,6 +146,19 @@ static inline skui_claim skui_claim_make(const struct skui_task *task,
            ((word & SKUI_WAIT_SEQUENCE_MASK) >> SKUI_WAIT_SEQUENCE_SHIFT);
 }
 
+/* The task that `claim` names, whose memory at least is one; the bits of its
+ * wait's number in a wait word. */
+static inline struct skui_task *skui_claim_task(skui_claim claim)
+{
+    return (struct skui_task *)(uintptr_t)((claim >> SKUI_WAIT_SEQUENCE_BITS) *
+                                           SKUI_OBJECT_ALIGNMENT);
+}
+
+static inline uint64_t skui_claim_sequence(skui_claim claim)
+{
+    return claim << SKUI_WAIT_SEQUENCE_SHIFT & SKUI_WAIT_SEQUENCE_MASK;
+}
+
 /* `word` once its wait has ended: RUNNING, with the waker's reason. */
 static inline uint64_t skui_word_with_reason(uint64_t word, int reason)
 {

@@ -146,6 +146,43 @@ SKUA_API int skua_future_remove_done_callback(skua_future *future,
                                               void *arg);
 
 /**
+ * Note that `waiter` awaits `future`, for an awaitable of one's own: what the
+ * library waits in, skua_future_awaited_by() knows by itself. Noting it twice
+ * is noting it once. It stays until it is discarded or one of the two is freed:
+ * neither keeps the other alive, so a ring of them keeps nothing.
+ * @param waiter  borrowed; a task or another future, also of another loop
+ * @return 0; -ENOMEM
+ * Thread: any.  Suspends: never.  asyncio: future_add_to_awaited_by().
+ */
+SKUA_API int skua_future_add_to_awaited_by(skua_future *future,
+                                           skua_future *waiter);
+
+/**
+ * Take that back; 0 as well when it was not noted.
+ * @return 0
+ * Thread: any.  Suspends: never.  asyncio: future_discard_from_awaited_by().
+ */
+SKUA_API int skua_future_discard_from_awaited_by(skua_future *future,
+                                                 skua_future *waiter);
+
+/**
+ * Who awaits `future` at some moment during the call, each once, in no order:
+ * tasks that are suspended in skua_await(), skua_await_until() or
+ * skua_wait_for() of it, or in a skua_wait() for all that has come to it; what
+ * skua_gather(), skua_shield() and skua_wrap_future() gave that is not done and
+ * waits for it; and what skua_future_add_to_awaited_by() noted. Not plain
+ * threads, done callbacks, other waits for several, nor who waits for a task
+ * by its group. While the call looks at those in the future's list, nobody else
+ * can leave that.
+ * @param waiters  gets new references to up to `capacity` of them; NULL with 0
+ * @return how many there are, perhaps more than `capacity`; -ENOMEM
+ * Thread: any.  Suspends: never.
+ * asyncio: FutureCallGraph.awaited_by of capture_call_graph().
+ */
+SKUA_API int skua_future_awaited_by(skua_future *future, skua_future **waiters,
+                                    size_t capacity);
+
+/**
  * Its home loop, borrowed; NULL when it has none or that one is closed.
  * Thread: any.  Suspends: never.  asyncio: Future.get_loop().
  */

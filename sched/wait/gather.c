@@ -367,14 +367,48 @@ static bool gather_spread_end(struct skui_composite *self)
     return again;
 }
 
+/* Under the lock: a child that has not ended is still the one expected. */
+static bool gather_expects(const struct gather *gather, size_t from, size_t end,
+                           const skua_future *future)
+{
+    for (size_t i = from; i < end; i++) {
+        const skua_gather_result *result = &gather->results[i];
+
+        if (!result->done && result_child(result) == future) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool gather_awaits(struct skui_composite *self,
+                          const skua_future *future)
+{
+    struct gather *gather = gather_of(self);
+    bool found = false;
+    bool closed = false;
+
+    for (size_t i = 0; i < gather->count && !found && !closed;
+         i += CANCEL_SCAN) {
+        size_t end =
+            gather->count - i < CANCEL_SCAN ? gather->count : i + CANCEL_SCAN;
+
+        skui_spinlock_lock(&gather->lock);
+        closed = gather->closed; /* the results are the caller's */
+        found = !closed && gather_expects(gather, i, end, future);
+        skui_spinlock_unlock(&gather->lock);
+    }
+    return found;
+}
+
 static void gather_release(struct skui_composite *self)
 {
     skui_errors_clear(&gather_of(self)->errors);
 }
 
 static const struct skui_composite_ops gather_ops = {
-    gather_complete,   gather_cancel,  gather_spread,
-    gather_spread_end, gather_release,
+    gather_complete,   gather_cancel, gather_spread,
+    gather_spread_end, gather_awaits, gather_release,
 };
 
 /* --- starting --- */
@@ -486,6 +520,7 @@ static void gather_start(struct gather *gather)
     struct skui_completions due = {0};
     bool over;
 
+    skui_composite_set_whole(&gather->composite);
     for (size_t i = 0; i < gather->count; i++) {
         gather_start_child(gather, i, &due);
     }

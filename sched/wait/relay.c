@@ -119,6 +119,13 @@ static bool relay_spread_end(struct skui_composite *self)
     return false; /* as relay_spread() */
 }
 
+static bool relay_awaits(struct skui_composite *self, const skua_future *future)
+{
+    /* Once it is done, the memory may be another future's. */
+    return relay_of(self)->source == future &&
+           !skui_future_is_done(&self->future);
+}
+
 static void relay_release(struct skui_composite *self)
 {
     if (relay_of(self)->follows) { /* it was never registered */
@@ -127,7 +134,8 @@ static void relay_release(struct skui_composite *self)
 }
 
 static const struct skui_composite_ops relay_ops = {
-    relay_complete, relay_cancel, relay_spread, relay_spread_end, relay_release,
+    relay_complete,   relay_cancel, relay_spread,
+    relay_spread_end, relay_awaits, relay_release,
 };
 
 /*
@@ -155,6 +163,7 @@ static int relay_new(skua_future *source, skua_loop *loop, bool is_shield,
         skua_future_unref(&composite->future);
         return -ENOMEM;
     }
+    skui_composite_set_whole(composite);
     if (!skui_future_register(source, relay->hook)) {
         skui_waiter_free(relay->hook);
         (void)relay_copy(relay, &due);

@@ -121,6 +121,12 @@ int check_future(const Inherited &parent)
                                                     nullptr) == SKUA_EFORKED);
         CHILD_REQUIRE(skua_future_remove_done_callback(
                           future, never_done, nullptr) == SKUA_EFORKED);
+        CHILD_REQUIRE(skua_future_add_to_awaited_by(future, future) ==
+                      SKUA_EFORKED);
+        CHILD_REQUIRE(skua_future_discard_from_awaited_by(future, future) ==
+                      SKUA_EFORKED);
+        CHILD_REQUIRE(skua_future_awaited_by(future, nullptr, 0) ==
+                      SKUA_EFORKED);
         CHILD_REQUIRE(skua_await(future, nullptr) == SKUA_EFORKED);
         CHILD_REQUIRE(skua_await_until(future, 0, nullptr) == SKUA_EFORKED);
     }
