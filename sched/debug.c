@@ -197,20 +197,65 @@ static const char *kind_name(enum skui_origin_kind kind)
         return "executor";
     case SKUI_ORIGIN_SOCKET:
         return "socket";
+    case SKUI_ORIGIN_WATCH:
+        return "watch";
     }
     return "object";
 }
 
-static void leak_log(const struct skui_origin *origin, void *arg)
+/* Log `what`, and where its object was made. Out of line: a large frame, and
+ * rarely needed. */
+static SKUI_NOINLINE void origin_log(const struct skui_origin *origin,
+                                     const char *what)
 {
     char text[TEXT_BYTES];
-    int used = snprintf(text, sizeof(text), "%s was not released, made at\n",
-                        kind_name(origin->kind));
+    int used = snprintf(text, sizeof(text), "%s, made at\n", what);
 
-    (void)arg;
     (void)skua_backtrace_format(origin->frames, origin->count, text + used,
                                 sizeof(text) - (size_t)used);
     skui_log(SKUA_LOG_WARNING, text);
+}
+
+static void unclosed_log(const struct skui_origin *origin)
+{
+    char what[WHAT_BYTES];
+    const char *kind = kind_name(origin->kind);
+
+    if (origin->fd >= 0) {
+        (void)snprintf(what, sizeof(what), "unclosed %s of descriptor %d", kind,
+                       origin->fd);
+    } else {
+        (void)snprintf(what, sizeof(what), "unclosed %s", kind);
+    }
+    origin_log(origin, what);
+}
+
+void skui_debug_unclosed(const void *object)
+{
+    struct skui_origin origin;
+
+    if (skui_origin_settle(object, &origin)) {
+        unclosed_log(&origin);
+    }
+}
+
+void skui_debug_loop_closes(const skua_loop *loop)
+{
+    struct skui_origin origin;
+
+    while (skui_origin_settle_one(loop, &origin)) {
+        unclosed_log(&origin);
+    }
+}
+
+static void leak_log(const struct skui_origin *origin, void *arg)
+{
+    char what[WHAT_BYTES];
+
+    (void)arg;
+    (void)snprintf(what, sizeof(what), "%s was not released",
+                   kind_name(origin->kind));
+    origin_log(origin, what);
 }
 
 int64_t skua_dump_leaks(void)

@@ -27,6 +27,8 @@ enum {
 struct entry {
     struct entry *next;
     const void *object;
+    const skua_loop *loop; /* compared only; constant, or NULL */
+    bool settled;          /* see skui_origin_settle() */
     struct skui_origin origin;
 };
 
@@ -141,7 +143,8 @@ static SKUI_NOINLINE void origin_capture(struct skui_origin *origin)
 }
 
 SKUI_NOINLINE bool skui_origin_note(const void *object,
-                                    enum skui_origin_kind kind)
+                                    enum skui_origin_kind kind,
+                                    const skua_loop *loop, int fd)
 {
     struct shard *shard = shard_of(object);
     struct entry *entry = skui_allocate(sizeof(*entry));
@@ -152,7 +155,10 @@ SKUI_NOINLINE bool skui_origin_note(const void *object,
         return false;
     }
     entry->object = object;
+    entry->loop = loop;
+    entry->settled = false;
     entry->origin.kind = kind;
+    entry->origin.fd = fd;
     origin_capture(&entry->origin);
     skui_spinlock_lock(&shard->lock);
     shard_insert(shard, entry);
@@ -197,6 +203,69 @@ bool skui_origin_find(const void *object, struct skui_origin *out)
     }
     skui_spinlock_unlock(&shard->lock);
     return link != NULL;
+}
+
+/* Under lock. */
+static void entry_settle(struct entry *entry, struct skui_origin *out)
+{
+    entry->settled = true;
+    if (out != NULL) {
+        *out = entry->origin;
+    }
+}
+
+bool skui_origin_settle(const void *object, struct skui_origin *out)
+{
+    struct shard *shard = shard_of(object);
+    struct entry **link;
+    bool settles;
+
+    if (skui_load_relaxed(&noted) == 0) { /* relaxed: see there */
+        return false;
+    }
+    skui_spinlock_lock(&shard->lock);
+    link = shard_find(shard, object);
+    settles = link != NULL && !(*link)->settled;
+    if (settles) {
+        entry_settle(*link, out);
+    }
+    skui_spinlock_unlock(&shard->lock);
+    return settles;
+}
+
+static bool shard_settle_one(struct shard *shard, const skua_loop *loop,
+                             struct skui_origin *out)
+{
+    struct entry *found = NULL;
+
+    skui_spinlock_lock(&shard->lock);
+    for (size_t i = 0; shard->heads != NULL && i < shard->lists; i++) {
+        struct entry *entry = shard->heads[i];
+
+        while (entry != NULL && (entry->loop != loop || entry->settled)) {
+            entry = entry->next;
+        }
+        if (entry != NULL) {
+            found = entry;
+            entry_settle(found, out);
+            break;
+        }
+    }
+    skui_spinlock_unlock(&shard->lock);
+    return found != NULL;
+}
+
+bool skui_origin_settle_one(const skua_loop *loop, struct skui_origin *out)
+{
+    bool found = false;
+
+    if (skui_load_relaxed(&noted) == 0) { /* relaxed: see there */
+        return false;
+    }
+    for (int i = 0; i < SHARDS && !found; i++) {
+        found = shard_settle_one(&shards[i], loop, out);
+    }
+    return found;
 }
 
 /* Copies of up to `capacity` of a shard's origins; returns how many there are.
