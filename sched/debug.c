@@ -30,12 +30,20 @@ static void debug_at_exit(void)
     (void)skua_dump_leaks();
 }
 
+void skui_debug_set(_Atomic(bool) *setting, bool enabled)
+{
+    if (enabled) {
+        skui_origin_prepare();
+    }
+    skui_store_relaxed(setting, enabled); /* relaxed: a setting */
+}
+
 void skui_debug_init(void)
 {
     const char *text = secure_getenv("SKUA_DEBUG");
 
     if (text != NULL && text[0] != '\0' && strcmp(text, "0") != 0) {
-        skui_store_relaxed(&skui_debug_default, true); /* relaxed: a setting */
+        skui_debug_set(&skui_debug_default, true);
         (void)atexit(debug_at_exit);
     }
 }
@@ -43,7 +51,7 @@ void skui_debug_init(void)
 int skua_set_debug(bool enabled)
 {
     skui_runtime_init(); /* the environment comes first */
-    skui_store_relaxed(&skui_debug_default, enabled); /* relaxed: a setting */
+    skui_debug_set(&skui_debug_default, enabled);
     return 0;
 }
 

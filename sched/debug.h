@@ -19,6 +19,9 @@ SKUI_BEGIN_DECLS
 
 extern _Atomic(bool) skui_debug_default; /* relaxed: a setting */
 
+/* Switch one of the settings. */
+void skui_debug_set(_Atomic(bool) *setting, bool enabled);
+
 /* Of a loop, or of what has none. */
 static inline bool skui_debug_is_on(const skua_loop *loop)
 {

@@ -26,7 +26,7 @@ int skua_loop_new(const skua_loop_options *options, skua_loop **out_loop)
         return status;
     }
     if (options != NULL && options->debug) {
-        skui_store_relaxed(&loop->debug, true); /* relaxed: a setting */
+        skui_debug_set(&loop->debug, true);
     }
     (void)skui_debug_note(loop, loop, SKUI_ORIGIN_LOOP);
     *out_loop = loop;
@@ -401,7 +401,7 @@ int skua_loop_set_debug(skua_loop *loop, bool enabled)
     int status = loop_check_process(loop);
 
     if (status == 0) {
-        skui_store_relaxed(&loop->debug, enabled); /* relaxed: a setting */
+        skui_debug_set(&loop->debug, enabled);
     }
     return status;
 }

@@ -13,10 +13,13 @@
 #include "origin.h"
 
 #include <execinfo.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 #include "memory.h"
 #include "spinlock.h"
+#include "task.h"
 
 enum {
     SHARDS = 64,
@@ -131,6 +134,41 @@ static bool shard_grow(struct shard *shard)
         skui_release(heads);
     }
     return fits;
+}
+
+/* The first backtrace() loads the unwinder: it needs a large stack, takes the
+ * dynamic linker's lock and allocates. */
+static void *origin_load(void *arg)
+{
+    void *frame;
+
+    (void)backtrace(&frame, 1);
+    return arg;
+}
+
+static void origin_load_once(void)
+{
+    sigset_t all;
+    sigset_t before;
+    pthread_t thread;
+
+    if (skui_task_self() == NULL) {
+        (void)origin_load(NULL);
+        return;
+    }
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(&thread, NULL, origin_load, NULL) == 0) {
+        (void)pthread_join(thread, NULL);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void skui_origin_prepare(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, origin_load_once);
 }
 
 static SKUI_NOINLINE void origin_capture(struct skui_origin *origin)

@@ -37,6 +37,10 @@ struct skui_origin {
     void *frames[SKUA_BACKTRACE_FRAMES];
 };
 
+/* Load what walks stacks, as the first walk would: before that happens on the
+ * small stack of a task. */
+void skui_origin_prepare(void);
+
 /* Remember who calls; false when memory is short. `loop`: what is closed
  * before that is, or NULL. */
 bool skui_origin_note(const void *object, enum skui_origin_kind kind,

@@ -386,8 +386,8 @@ skua_loop_default_exception_handler(skua_loop *loop,
 /**
  * Debug mode: tasks, futures and handles made on `loop` from now on remember
  * where they were made, which reports then tell; and slow callbacks and steps
- * are reported. The first object made so loads the unwinder, on the stack of
- * who makes it, which is better not that of a small task.
+ * are reported. Switching it on for the first time loads the unwinder, in a
+ * thread of its own when a task does so; that takes a moment.
  * @return 0
  * Thread: any.  Suspends: never.  asyncio: set_debug().
  */
