@@ -93,6 +93,7 @@ static int connect_address(const struct skui_address *address,
     }
     status = connect_finish(socket, deadline_ns);
     if (status < 0) {
+        (void)skua_sock_close(socket);
         skua_socket_unref(socket);
         return status;
     }

@@ -81,7 +81,7 @@ int skui_socket_attach(skua_socket *socket, int fd, bool is_tcp, unsigned flags)
     socket->generation = skui_descriptor_generation(socket->descriptor);
     socket->fd = fd;
     socket->short_means_drained = is_tcp;
-    (void)skui_debug_note(socket, skui_loop_self(), SKUI_ORIGIN_SOCKET);
+    skui_debug_note_open(socket, skui_loop_self(), SKUI_ORIGIN_SOCKET, fd);
     return 0;
 }
 
@@ -176,6 +176,7 @@ void skua_socket_unref(skua_socket *socket)
     }
     /* SK1 acq_rel: all uses happen before the last reference frees it. */
     if (skui_fetch_sub_acq_rel(&socket->references, 1u) == 1) {
+        skui_debug_unclosed(socket);
         (void)skua_sock_close(socket);
         skui_origin_forget(socket);
         if (!socket_is_foreign(socket)) {
@@ -216,6 +217,7 @@ int skua_sock_close(skua_socket *socket)
     if (socket == NULL) {
         return -EINVAL;
     }
+    skui_debug_closed(socket);
     users = skui_load_relaxed(&socket->users); /* relaxed: CAS checks */
     do {
         if ((users & SOCKET_CLOSED) != 0) {

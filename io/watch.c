@@ -19,6 +19,7 @@
 #include "skua/loop.h"
 
 #include "../sched/context.h"
+#include "../sched/debug.h"
 #include "../sched/memory.h"
 
 /* A watch's key: 1 on top, 32 bits of generation, 31 bits of descriptor. */
@@ -62,6 +63,7 @@ static void watch_free(struct skui_watch *watch)
     if (watch != NULL) {
         callback_clear(&watch->of[SKUI_READ]);
         callback_clear(&watch->of[SKUI_WRITE]);
+        skui_origin_forget(watch);
         skui_release(watch);
     }
 }
@@ -184,7 +186,10 @@ int skui_watches_add(struct skui_watches *watches, int fd,
         }
         return status;
     }
-    watches->by_fd[fd] = watch;
+    if (watches->by_fd[fd] == NULL) {
+        watches->by_fd[fd] = watch;
+        skui_debug_note_open(watch, watches->loop, SKUI_ORIGIN_WATCH, fd);
+    }
     callback_clear(&watch->of[direction]);
     watch->of[direction].fn = fn;
     watch->of[direction].arg = arg;

@@ -30,12 +30,20 @@ static void debug_at_exit(void)
     (void)skua_dump_leaks();
 }
 
+void skui_debug_set(_Atomic(bool) *setting, bool enabled)
+{
+    if (enabled) {
+        skui_origin_prepare();
+    }
+    skui_store_relaxed(setting, enabled); /* relaxed: a setting */
+}
+
 void skui_debug_init(void)
 {
     const char *text = secure_getenv("SKUA_DEBUG");
 
     if (text != NULL && text[0] != '\0' && strcmp(text, "0") != 0) {
-        skui_store_relaxed(&skui_debug_default, true); /* relaxed: a setting */
+        skui_debug_set(&skui_debug_default, true);
         (void)atexit(debug_at_exit);
     }
 }
@@ -43,7 +51,7 @@ void skui_debug_init(void)
 int skua_set_debug(bool enabled)
 {
     skui_runtime_init(); /* the environment comes first */
-    skui_store_relaxed(&skui_debug_default, enabled); /* relaxed: a setting */
+    skui_debug_set(&skui_debug_default, enabled);
     return 0;
 }
 
@@ -197,20 +205,65 @@ static const char *kind_name(enum skui_origin_kind kind)
         return "executor";
     case SKUI_ORIGIN_SOCKET:
         return "socket";
+    case SKUI_ORIGIN_WATCH:
+        return "watch";
     }
     return "object";
 }
 
-static void leak_log(const struct skui_origin *origin, void *arg)
+/* Log `what`, and where its object was made. Out of line: a large frame, and
+ * rarely needed. */
+static SKUI_NOINLINE void origin_log(const struct skui_origin *origin,
+                                     const char *what)
 {
     char text[TEXT_BYTES];
-    int used = snprintf(text, sizeof(text), "%s was not released, made at\n",
-                        kind_name(origin->kind));
+    int used = snprintf(text, sizeof(text), "%s, made at\n", what);
 
-    (void)arg;
     (void)skua_backtrace_format(origin->frames, origin->count, text + used,
                                 sizeof(text) - (size_t)used);
     skui_log(SKUA_LOG_WARNING, text);
+}
+
+static void unclosed_log(const struct skui_origin *origin)
+{
+    char what[WHAT_BYTES];
+    const char *kind = kind_name(origin->kind);
+
+    if (origin->fd >= 0) {
+        (void)snprintf(what, sizeof(what), "unclosed %s of descriptor %d", kind,
+                       origin->fd);
+    } else {
+        (void)snprintf(what, sizeof(what), "unclosed %s", kind);
+    }
+    origin_log(origin, what);
+}
+
+void skui_debug_unclosed(const void *object)
+{
+    struct skui_origin origin;
+
+    if (skui_origin_settle(object, &origin)) {
+        unclosed_log(&origin);
+    }
+}
+
+void skui_debug_loop_closes(const skua_loop *loop)
+{
+    struct skui_origin origin;
+
+    while (skui_origin_settle_one(loop, &origin)) {
+        unclosed_log(&origin);
+    }
+}
+
+static void leak_log(const struct skui_origin *origin, void *arg)
+{
+    char what[WHAT_BYTES];
+
+    (void)arg;
+    (void)snprintf(what, sizeof(what), "%s was not released",
+                   kind_name(origin->kind));
+    origin_log(origin, what);
 }
 
 int64_t skua_dump_leaks(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * debug.h - debug mode: whether it is on, and what took too long.
+ * debug.h - debug mode: whether it is on, what took too long, what was not
+ * closed.
  *
  * Off, it costs one relaxed load for each object made and one branch for each
  * step; see origin.h for where things were made.
@@ -18,6 +19,9 @@ SKUI_BEGIN_DECLS
 
 extern _Atomic(bool) skui_debug_default; /* relaxed: a setting */
 
+/* Switch one of the settings. */
+void skui_debug_set(_Atomic(bool) *setting, bool enabled);
+
 /* Of a loop, or of what has none. */
 static inline bool skui_debug_is_on(const skua_loop *loop)
 {
@@ -31,8 +35,29 @@ static inline bool skui_debug_note(const void *object, const skua_loop *loop,
                                    enum skui_origin_kind kind)
 {
     return SKUI_UNLIKELY(skui_debug_is_on(loop)) &&
-           skui_origin_note(object, kind);
+           skui_origin_note(object, kind, NULL, -1);
 }
+
+/* The same for what is to be closed before `loop`: a descriptor, or a watch. */
+static inline void skui_debug_note_open(const void *object,
+                                        const skua_loop *loop,
+                                        enum skui_origin_kind kind, int fd)
+{
+    if (SKUI_UNLIKELY(skui_debug_is_on(loop))) {
+        (void)skui_origin_note(object, kind, loop, fd);
+    }
+}
+
+/* `object`, which has a place in the table or none, was closed as it should. */
+static inline void skui_debug_closed(const void *object)
+{
+    (void)skui_origin_settle(object, NULL);
+}
+
+/* Its last reference goes: log that, if it has a place and was not closed. */
+void skui_debug_unclosed(const void *object);
+/* The same for all that should have been closed before `loop`, which closes. */
+void skui_debug_loop_closes(const skua_loop *loop);
 
 /* The loop, between two batches or when it stops to run: time its steps. */
 void skui_slow_switch(skua_loop *loop, bool timed);

@@ -3,6 +3,8 @@
  * exception.c - exceptions: a status with a message, a cause and children.
  * Threads     Immutable once made; references are counted atomically.
  * Ordering    RF1 reference counts.
+ * Rejected    Recursion over causes and children: a task that handles errors in
+ *             a loop can nest them as deep as it likes, on a small stack.
  */
 #include "exception.h"
 
@@ -13,12 +15,15 @@
 
 #include "task.h"
 
+enum { WALK_LOCAL = 16 };
+
 struct skua_exception {
     _Atomic(uint32_t) refs;
     int status;
     skua_exception *cause;
     skua_exception **children;
     size_t count;
+    skua_exception *next_dead; /* of who has dropped its last reference */
     char task_name[SKUI_NAME_BYTES];
     char message[];
 };
@@ -176,21 +181,33 @@ skua_exception *skua_exception_ref(skua_exception *exception)
     return exception;
 }
 
+/* Drop a reference; returns the list `dead`, with the exception on it if that
+ * was the last one. */
+static skua_exception *exception_drop(skua_exception *exception,
+                                      skua_exception *dead)
+{
+    /* RF1 acq_rel: the last one sees what the others did. */
+    if (exception == NULL ||
+        skui_fetch_sub_acq_rel(&exception->refs, 1u) != 1) {
+        return dead;
+    }
+    exception->next_dead = dead;
+    return exception;
+}
+
 void skua_exception_unref(skua_exception *exception)
 {
-    while (exception != NULL) {
-        skua_exception *cause = exception->cause;
+    skua_exception *dead = exception_drop(exception, NULL);
 
-        /* RF1 acq_rel: the last one sees what the others did. */
-        if (skui_fetch_sub_acq_rel(&exception->refs, 1u) != 1) {
-            return;
+    while (dead != NULL) {
+        skua_exception *gone = dead;
+
+        dead = exception_drop(gone->cause, gone->next_dead);
+        for (size_t i = 0; i < gone->count; i++) {
+            dead = exception_drop(gone->children[i], dead);
         }
-        for (size_t i = 0; i < exception->count; i++) {
-            skua_exception_unref(exception->children[i]);
-        }
-        skui_release(exception->children);
-        skui_release(exception);
-        exception = cause;
+        skui_release(gone->children);
+        skui_release(gone);
     }
 }
 
@@ -366,98 +383,215 @@ void skui_frame_add_cause(struct skui_frame *frame, int status, int cause)
     skua_exception_unref(error);
 }
 
-skua_exception *skua_exception_find(const skua_exception *exception, int status)
-{
-    skua_exception *found = NULL;
-
-    if (exception == NULL || exception->status == status) {
-        return (skua_exception *)exception;
-    }
-    for (size_t i = 0; i < exception->count && found == NULL; i++) {
-        found = skua_exception_find(exception->children[i], status);
-    }
-    return found;
-}
-
-/* The two halves of a split; a half that is empty is NULL. */
-struct split {
-    skua_exception *half[2]; /* matches, others */
+/* The groups that a walk is inside of, as far as they have more children. */
+struct walk {
+    struct walk_place {
+        const skua_exception *group;
+        size_t next; /* its child that comes next */
+    } local[WALK_LOCAL], *places;
+    size_t depth;
+    size_t capacity;
 };
 
-static int exception_split(const skua_exception *exception, int status,
-                           struct split *out);
-
-/* A group like `exception` of `count` children (references, taken); NULL for
- * none, and when memory is short. */
-static skua_exception *split_group(const skua_exception *exception,
-                                   skua_exception **children, size_t count)
+/* Make room for one more place. */
+static bool walk_grow(struct walk *walk)
 {
-    skua_exception *group = NULL;
+    bool is_local = walk->places == walk->local;
+    size_t bytes = 2 * walk->capacity * sizeof(walk->local[0]);
+    struct walk_place *grown =
+        is_local ? skui_allocate(bytes) : skui_resize(walk->places, bytes);
 
-    if (count > 0) {
-        group = skui_exception_group(exception->status, exception->message,
-                                     children, count);
+    if (grown == NULL) {
+        return false;
     }
-    if (group != NULL) {
-        memcpy(group->task_name, exception->task_name,
-               sizeof(group->task_name));
-        group->cause = skua_exception_ref(exception->cause);
-        return group;
+    if (is_local) {
+        memcpy(grown, walk->local, sizeof(walk->local));
     }
-    for (size_t i = 0; i < count; i++) {
-        skua_exception_unref(children[i]);
-    }
-    return NULL;
+    walk->places = grown;
+    walk->capacity *= 2;
+    return true;
 }
 
-static int exception_split_children(const skua_exception *exception, int status,
-                                    skua_exception **parts, struct split *out)
+static bool walk_enter(struct walk *walk, const skua_exception *group)
 {
-    skua_exception **of[2] = {parts, parts + exception->count};
-    size_t count[2] = {0, 0};
+    if (group->count == 0) {
+        return true;
+    }
+    if (walk->depth == walk->capacity && !walk_grow(walk)) {
+        return false;
+    }
+    walk->places[walk->depth++] = (struct walk_place){group, 0};
+    return true;
+}
+
+/* What comes next in order, or NULL. */
+static const skua_exception *walk_next(struct walk *walk)
+{
+    struct walk_place *place;
+    const skua_exception *child;
+
+    if (walk->depth == 0) {
+        return NULL;
+    }
+    place = &walk->places[walk->depth - 1];
+    child = place->group->children[place->next++];
+    if (place->next == place->group->count) {
+        walk->depth--; /* so a chain of groups takes one place */
+    }
+    return child;
+}
+
+skua_exception *skua_exception_find(const skua_exception *exception, int status)
+{
+    struct walk walk;
+
+    walk.places = walk.local;
+    walk.capacity = WALK_LOCAL;
+    walk.depth = 0;
+    while (exception != NULL && exception->status != status) {
+        exception = walk_enter(&walk, exception) ? walk_next(&walk) : NULL;
+    }
+    if (walk.places != walk.local) {
+        skui_release(walk.places);
+    }
+    return (skua_exception *)exception;
+}
+
+/* A group that is being split. Sides: 0 has what matches, 1 the others. */
+struct split {
+    struct split *outer; /* the group that it is in, or NULL */
+    const skua_exception *group;
+    size_t next;             /* its child that comes next */
+    size_t count[2];         /* of parts, by side */
+    skua_exception *parts[]; /* references; room for all children a side */
+};
+
+static struct split *split_enter(const skua_exception *group,
+                                 struct split *outer)
+{
+    size_t bytes = 2 * group->count * sizeof(skua_exception *);
+    struct split *split = skui_allocate(sizeof(*split) + bytes);
+
+    if (split != NULL) {
+        split->outer = outer;
+        split->group = group;
+        split->next = 0;
+        split->count[0] = 0;
+        split->count[1] = 0;
+    }
+    return split;
+}
+
+/* `part` is taken. */
+static void split_add(struct split *split, int side, skua_exception *part)
+{
+    split->parts[(size_t)side * split->group->count + split->count[side]++] =
+        part;
+}
+
+/* Free it, with parts that were not made groups of. */
+static struct split *split_drop(struct split *split)
+{
+    struct split *outer = split->outer;
+
+    for (int side = 0; side < 2; side++) {
+        while (split->count[side] > 0) {
+            size_t last = --split->count[side];
+
+            skua_exception_unref(
+                split->parts[(size_t)side * split->group->count + last]);
+        }
+    }
+    skui_release(split);
+    return outer;
+}
+
+/* A group of the parts of one side, which are taken. */
+static skua_exception *split_group(struct split *split, int side)
+{
+    const skua_exception *like = split->group;
+    skua_exception *group = skui_exception_group(
+        like->status, like->message, split->parts + (size_t)side * like->count,
+        split->count[side]);
+
+    if (group != NULL) {
+        split->count[side] = 0;
+        memcpy(group->task_name, like->task_name, sizeof(group->task_name));
+        group->cause = skua_exception_ref(like->cause);
+    }
+    return group;
+}
+
+/* All children are through: hand a group of each side to the outer one, or to
+ * `half` when this is the outermost. */
+static int split_leave(struct split *split, skua_exception *half[2])
+{
+    for (int side = 0; side < 2; side++) {
+        skua_exception *group;
+
+        if (split->count[side] == 0) {
+            continue;
+        }
+        group = split_group(split, side);
+        if (group == NULL) {
+            return -ENOMEM;
+        }
+        if (split->outer != NULL) {
+            split_add(split->outer, side, group);
+        } else {
+            half[side] = group;
+        }
+    }
+    return 0;
+}
+
+static bool split_is_whole(const skua_exception *exception, int status)
+{
+    return exception->status == status || exception->count == 0;
+}
+
+/* One step: on with the next child, or back to the outer group. Returns where
+ * the split is then. */
+static struct split *split_step(struct split *split, int status,
+                                skua_exception *half[2], int *result)
+{
+    skua_exception *child;
+    struct split *inner;
+
+    if (split->next == split->group->count) {
+        *result = split_leave(split, half);
+        return split_drop(split);
+    }
+    child = split->group->children[split->next++];
+    if (split_is_whole(child, status)) {
+        split_add(split, child->status != status, skua_exception_ref(child));
+        return split;
+    }
+    inner = split_enter(child, split);
+    *result = inner == NULL ? -ENOMEM : 0;
+    return inner == NULL ? split : inner;
+}
+
+static int exception_split(const skua_exception *exception, int status,
+                           skua_exception *half[2])
+{
+    struct split *split;
     int result = 0;
 
-    for (size_t i = 0; i < exception->count && result == 0; i++) {
-        struct split split = {{NULL, NULL}};
-
-        result = exception_split(exception->children[i], status, &split);
-        for (int side = 0; side < 2; side++) {
-            if (split.half[side] != NULL) {
-                of[side][count[side]++] = split.half[side];
-            }
-        }
-    }
-    for (int side = 0; side < 2; side++) {
-        out->half[side] = split_group(exception, of[side], count[side]);
-        if (count[side] > 0 && out->half[side] == NULL) {
-            result = -ENOMEM;
-        }
-    }
-    return result;
-}
-
-static int exception_split(const skua_exception *exception, int status,
-                           struct split *out)
-{
-    skua_exception **parts;
-    int result;
-
-    if (exception->status == status || exception->count == 0) {
-        out->half[exception->status != status] =
+    if (split_is_whole(exception, status)) {
+        half[exception->status != status] =
             skua_exception_ref((skua_exception *)exception);
         return 0;
     }
-    parts = skui_allocate(2 * exception->count * sizeof(*parts));
-    if (parts == NULL) {
+    split = split_enter(exception, NULL);
+    if (split == NULL) {
         return -ENOMEM;
     }
-    result = exception_split_children(exception, status, parts, out);
-    skui_release(parts);
-    if (result < 0) {
-        skua_exception_unref(out->half[0]);
-        skua_exception_unref(out->half[1]);
-        out->half[0] = NULL;
-        out->half[1] = NULL;
+    while (split != NULL && result == 0) {
+        split = split_step(split, status, half, &result);
+    }
+    while (split != NULL) { /* it failed */
+        split = split_drop(split);
     }
     return result;
 }
@@ -466,17 +600,19 @@ int skua_exception_split(const skua_exception *exception, int status,
                          skua_exception **out_matches,
                          skua_exception **out_rest)
 {
-    struct split split = {{NULL, NULL}};
+    skua_exception *half[2] = {NULL, NULL};
     int result;
 
     if (exception == NULL || status >= 0 || out_matches == NULL ||
         out_rest == NULL) {
         return -EINVAL;
     }
-    result = exception_split(exception, status, &split);
-    if (result == 0) {
-        *out_matches = split.half[0];
-        *out_rest = split.half[1];
+    result = exception_split(exception, status, half);
+    if (result < 0) {
+        skua_exception_unref(half[0]); /* made before the other one failed */
+        return result;
     }
-    return result;
+    *out_matches = half[0];
+    *out_rest = half[1];
+    return 0;
 }

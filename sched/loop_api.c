@@ -26,7 +26,7 @@ int skua_loop_new(const skua_loop_options *options, skua_loop **out_loop)
         return status;
     }
     if (options != NULL && options->debug) {
-        skui_store_relaxed(&loop->debug, true); /* relaxed: a setting */
+        skui_debug_set(&loop->debug, true);
     }
     (void)skui_debug_note(loop, loop, SKUI_ORIGIN_LOOP);
     *out_loop = loop;
@@ -42,21 +42,6 @@ skua_loop *skua_loop_ref(skua_loop *loop)
     return loop;
 }
 
-void skua_loop_unref(skua_loop *loop)
-{
-    /* RF1 acq_rel: the last one sees what the others did. */
-    if (loop != NULL && loop->runner == NULL &&
-        skui_fetch_sub_acq_rel(&loop->refs, 1u) == 1) {
-        if (skua_loop_close(loop) == 0) {
-            skui_loop_recycle(loop);
-        } else {
-            /* relaxed: it runs, or belongs to the parent process; whoever runs
-             * it can still close it and drop this reference */
-            (void)skui_fetch_add_relaxed(&loop->refs, 1u);
-        }
-    }
-}
-
 static int loop_check_standalone(const skua_loop *loop)
 {
     int status = loop == NULL ? -EINVAL : skui_loop_check_open(loop);
@@ -64,7 +49,8 @@ static int loop_check_standalone(const skua_loop *loop)
     return status == 0 && loop->runner != NULL ? -EPERM : status;
 }
 
-int skua_loop_close(skua_loop *loop)
+/* `dropped`: by its last reference. */
+static int loop_close(skua_loop *loop, bool dropped)
 {
     int status = loop_check_standalone(loop);
 
@@ -77,9 +63,34 @@ int skua_loop_close(skua_loop *loop)
     if (skua_loop_is_running(loop)) {
         return SKUA_ERUNNING;
     }
+    if (dropped) {
+        skui_debug_unclosed(loop);
+    } else {
+        skui_debug_closed(loop);
+    }
     skui_executor_slot_close(loop->executor_slot, false);
     skui_loops_shut(&loop, 1);
     return 0;
+}
+
+int skua_loop_close(skua_loop *loop)
+{
+    return loop_close(loop, false);
+}
+
+void skua_loop_unref(skua_loop *loop)
+{
+    /* RF1 acq_rel: the last one sees what the others did. */
+    if (loop != NULL && loop->runner == NULL &&
+        skui_fetch_sub_acq_rel(&loop->refs, 1u) == 1) {
+        if (loop_close(loop, true) == 0) {
+            skui_loop_recycle(loop);
+        } else {
+            /* relaxed: it runs, or belongs to the parent process; whoever runs
+             * it can still close it and drop this reference */
+            (void)skui_fetch_add_relaxed(&loop->refs, 1u);
+        }
+    }
 }
 
 int skua_loop_run_forever(skua_loop *loop)
@@ -390,7 +401,7 @@ int skua_loop_set_debug(skua_loop *loop, bool enabled)
     int status = loop_check_process(loop);
 
     if (status == 0) {
-        skui_store_relaxed(&loop->debug, enabled); /* relaxed: a setting */
+        skui_debug_set(&loop->debug, enabled);
     }
     return status;
 }

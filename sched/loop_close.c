@@ -30,10 +30,12 @@
  *      themselves. Waits until nobody is inside (wakers = 0), and takes out
  *      what came after step 3: no task that ever ran is among it, since those
  *      have all ended;
- *   6. gives stacks, pollers and pools back.
+ *   6. gives stacks, pollers and pools back, and in debug mode tells what is
+ *      open still.
  * A waker that wins a wait of step 3 reaches the inbox although the id is 0, or
  * the inject queue, since inject_runner stays until all tasks have ended.
  */
+#include "debug.h"
 #include "future.h"
 #include "loop.h"
 #include "runner.h"
@@ -269,6 +271,7 @@ void skui_loops_shut(skua_loop **loops, unsigned count)
     closing_drain_injected(&closing);
     closing_bury(&closing);
     for (unsigned i = 0; i < count; i++) {
+        skui_debug_loop_closes(loops[i]); /* what tasks held is given back */
         loops[i]->poller_ops->close(loops[i]->poller);
         loops[i]->poller = NULL;
         skui_stack_pool_trim(&loops[i]->stack_pool);

@@ -12,10 +12,13 @@
 #include "origin.h"
 
 #include <execinfo.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 #include "beside.h"
 #include "memory.h"
+#include "task.h"
 
 enum {
     SKIPPED = 2, /* this file's own frames */
@@ -23,6 +26,8 @@ enum {
 
 struct entry {
     struct skui_beside_entry beside;
+    const skua_loop *loop; /* compared only; constant, or NULL */
+    bool settled;          /* see skui_origin_settle() */
     struct skui_origin origin;
 };
 
@@ -35,6 +40,41 @@ static struct entry *entry_of(struct skui_beside_entry *entry)
     return SKUI_CONTAINER_OF(entry, struct entry, beside);
 }
 
+/* The first backtrace() loads the unwinder: it needs a large stack, takes the
+ * dynamic linker's lock and allocates. */
+static void *origin_load(void *arg)
+{
+    void *frame;
+
+    (void)backtrace(&frame, 1);
+    return arg;
+}
+
+static void origin_load_once(void)
+{
+    sigset_t all;
+    sigset_t before;
+    pthread_t thread;
+
+    if (skui_task_self() == NULL) {
+        (void)origin_load(NULL);
+        return;
+    }
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(&thread, NULL, origin_load, NULL) == 0) {
+        (void)pthread_join(thread, NULL);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void skui_origin_prepare(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, origin_load_once);
+}
+
 static SKUI_NOINLINE void origin_capture(struct skui_origin *origin)
 {
     void *frames[SKIPPED + SKUA_BACKTRACE_FRAMES];
@@ -45,7 +85,8 @@ static SKUI_NOINLINE void origin_capture(struct skui_origin *origin)
 }
 
 SKUI_NOINLINE bool skui_origin_note(const void *object,
-                                    enum skui_origin_kind kind)
+                                    enum skui_origin_kind kind,
+                                    const skua_loop *loop, int fd)
 {
     struct entry *entry = skui_allocate(sizeof(*entry));
     struct skui_beside_shard *shard;
@@ -55,7 +96,10 @@ SKUI_NOINLINE bool skui_origin_note(const void *object,
         return false;
     }
     entry->beside.object = object;
+    entry->loop = loop;
+    entry->settled = false;
     entry->origin.kind = kind;
+    entry->origin.fd = fd;
     origin_capture(&entry->origin);
     shard = skui_beside_lock(&table, object);
     skui_beside_insert(shard, &entry->beside);
@@ -95,6 +139,70 @@ bool skui_origin_find(const void *object, struct skui_origin *out)
     }
     skui_beside_unlock(shard);
     return link != NULL;
+}
+
+/* Under lock. */
+static void entry_settle(struct entry *entry, struct skui_origin *out)
+{
+    entry->settled = true;
+    if (out != NULL) {
+        *out = entry->origin;
+    }
+}
+
+bool skui_origin_settle(const void *object, struct skui_origin *out)
+{
+    struct skui_beside_entry **link;
+    struct skui_beside_shard *shard;
+    bool settles;
+
+    if (skui_load_relaxed(&noted) == 0) { /* relaxed: see there */
+        return false;
+    }
+    shard = skui_beside_lock(&table, object);
+    link = skui_beside_find(shard, object);
+    settles = link != NULL && !entry_of(*link)->settled;
+    if (settles) {
+        entry_settle(entry_of(*link), out);
+    }
+    skui_beside_unlock(shard);
+    return settles;
+}
+
+static bool shard_settle_one(struct skui_beside_shard *shard,
+                             const skua_loop *loop, struct skui_origin *out)
+{
+    struct entry *found = NULL;
+
+    skui_spinlock_lock(&shard->lock);
+    for (size_t i = 0; shard->heads != NULL && i < shard->lists; i++) {
+        struct skui_beside_entry *entry = shard->heads[i];
+
+        while (entry != NULL &&
+               (entry_of(entry)->loop != loop || entry_of(entry)->settled)) {
+            entry = entry->next;
+        }
+        if (entry != NULL) {
+            found = entry_of(entry);
+            entry_settle(found, out);
+            break;
+        }
+    }
+    skui_spinlock_unlock(&shard->lock);
+    return found != NULL;
+}
+
+bool skui_origin_settle_one(const skua_loop *loop, struct skui_origin *out)
+{
+    bool found = false;
+
+    if (skui_load_relaxed(&noted) == 0) { /* relaxed: see there */
+        return false;
+    }
+    for (int i = 0; i < SKUI_BESIDE_SHARDS && !found; i++) {
+        found = shard_settle_one(&table.shards[i], loop, out);
+    }
+    return found;
 }
 
 /* Copies of up to `capacity` of a shard's origins; returns how many there are.

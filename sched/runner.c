@@ -78,7 +78,7 @@ static void runner_configure_loop(skua_loop *loop,
         loop->idle.spin_ns = options->spin_ns;
     }
     if (options->debug) {
-        skui_store_relaxed(&loop->debug, true); /* relaxed: a setting */
+        skui_debug_set(&loop->debug, true);
     }
     (void)skui_debug_note(loop, loop, SKUI_ORIGIN_LOOP);
 }

@@ -5,6 +5,10 @@
  * Debug mode is a setting of each loop (skua_loop_set_debug()). While it is on,
  * tasks, futures and handles remember where they were made, and steps that keep
  * their loop for too long are reported (skua_loop_set_slow_callback_duration).
+ * A socket, executor or loop made then whose last reference goes before it was
+ * closed is logged as a warning, "unclosed socket ..., made at ...", and so is
+ * what a loop or runner that closes leaves open: sockets made on its loops, and
+ * descriptors that those watch.
  */
 #ifndef SKUA_DEBUG_H
 #define SKUA_DEBUG_H

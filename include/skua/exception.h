@@ -124,7 +124,8 @@ typedef void skua_exception_handler_fn(skua_loop *loop,
 /**
  * The first exception of that status: `exception` itself, or within a group
  * and the groups in it, in their order. Borrowed as long as `exception` lives;
- * NULL when there is none.
+ * NULL when there is none, or when memory is too short to look through groups
+ * that are nested more than 16 deep.
  * Thread: any.  Suspends: never.  Python: ExceptionGroup.subgroup(), [0].
  */
 SKUA_API skua_exception *skua_exception_find(const skua_exception *exception,

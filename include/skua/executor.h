@@ -53,7 +53,8 @@ SKUA_API skua_executor *skua_executor_ref(skua_executor *executor);
 
 /**
  * Drop a reference; NULL is allowed. The last one shuts the executor down
- * without waiting: what is queued is still run.
+ * without waiting: what is queued is still run. When it was made in debug mode
+ * and never shut down, that is logged as a warning.
  * Thread: any.  Suspends: never.
  */
 SKUA_API void skua_executor_unref(skua_executor *executor);

@@ -52,9 +52,9 @@ SKUA_API int skua_loop_new(const skua_loop_options *options,
 SKUA_API skua_loop *skua_loop_ref(skua_loop *loop);
 
 /**
- * Drop a reference; NULL is allowed. The last one closes the loop; while it
- * runs that reference stays. Loops of a runner are the runner's: nothing is
- * dropped.
+ * Drop a reference; NULL is allowed. The last one closes the loop, which in
+ * debug mode is logged as a warning; while it runs that reference stays. Loops
+ * of a runner are the runner's: nothing is dropped.
  * Thread: any.  Suspends: never.
  */
 SKUA_API void skua_loop_unref(skua_loop *loop);
@@ -62,7 +62,9 @@ SKUA_API void skua_loop_unref(skua_loop *loop);
 /**
  * Close: queued callbacks and timers are dropped, tasks that are not done are
  * reported and dropped without running, the default executor is shut down
- * without waiting. Closing again does nothing.
+ * without waiting. Closing again does nothing. Sockets that were made on it in
+ * debug mode, and descriptors that it watches since then, are logged as
+ * warnings when nobody has closed them.
  * @return 0; SKUA_ERUNNING while it runs; -EPERM for a runner's loop
  * Thread: any.  Suspends: never.  asyncio: loop.close().
  */
@@ -384,8 +386,8 @@ skua_loop_default_exception_handler(skua_loop *loop,
 /**
  * Debug mode: tasks, futures and handles made on `loop` from now on remember
  * where they were made, which reports then tell; and slow callbacks and steps
- * are reported. The first object made so loads the unwinder, on the stack of
- * who makes it, which is better not that of a small task.
+ * are reported. Switching it on for the first time loads the unwinder, in a
+ * thread of its own when a task does so; that takes a moment.
  * @return 0
  * Thread: any.  Suspends: never.  asyncio: set_debug().
  */

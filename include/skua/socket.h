@@ -116,8 +116,9 @@ SKUA_API int skua_socket_new(int fd, skua_socket **out_socket);
 SKUA_API skua_socket *skua_socket_ref(skua_socket *socket);
 
 /**
- * Drop a reference; NULL is allowed. The last one closes the socket; no call
- * on it may be under way then.
+ * Drop a reference; NULL is allowed. The last one closes the socket, which is
+ * logged as a warning when that was made in debug mode; no call on it may be
+ * under way then.
  * Thread: any.  Suspends: never.
  */
 SKUA_API void skua_socket_unref(skua_socket *socket);

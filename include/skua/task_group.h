@@ -124,8 +124,9 @@ SKUA_API int skua_task_group_cancel(skua_task_group *group);
  *                group comes out instead
  * @return `status` when all went well, 0 for a group that ended early without
  *         an error; SKUA_EGROUP with an exception that has one child for each
- *         failure, in order of completion, the body's at the end: then a
- *         request to cancel the parent from outside waits for its next wait;
+ *         failure, in order of completion, the body's at the end (as far as
+ *         memory lasts; maybe with no exception): then a request to cancel the
+ *         parent from outside waits for its next wait;
  *         SKUA_ECANCELED; SKUA_ENOLOOP outside a task; -EPERM when another
  *         task is the parent; SKUA_EINVALSTATE when it was left before;
  *         -EINVAL

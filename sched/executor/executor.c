@@ -64,6 +64,7 @@ void skua_executor_unref(skua_executor *executor)
     /* EX1 acq_rel: the last one sees what the others did. */
     if (skui_fetch_sub_acq_rel(&executor->refs, 1u) == 1 &&
         executor_check(executor) == 0) {
+        skui_debug_unclosed(executor);
         skui_origin_forget(executor);
         executor->ops->release(executor);
     }
@@ -105,18 +106,23 @@ int skua_executor_shutdown(skua_executor *executor, bool wait,
 {
     int status = executor_check(executor);
 
-    return status < 0 ? status
-                      : executor->ops->shutdown(executor, wait, cancel_futures,
-                                                SKUA_FOREVER);
+    if (status < 0) {
+        return status;
+    }
+    skui_debug_closed(executor);
+    return executor->ops->shutdown(executor, wait, cancel_futures,
+                                   SKUA_FOREVER);
 }
 
 int skui_executor_end(skua_executor *executor, int64_t deadline_ns)
 {
     int status = executor_check(executor);
 
-    return status < 0
-               ? status
-               : executor->ops->shutdown(executor, true, false, deadline_ns);
+    if (status < 0) {
+        return status;
+    }
+    skui_debug_closed(executor);
+    return executor->ops->shutdown(executor, true, false, deadline_ns);
 }
 
 int skua_executor_get_stats(const skua_executor *executor,

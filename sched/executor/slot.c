@@ -9,6 +9,8 @@
 
 #include <errno.h>
 
+#include "../debug.h"
+
 /* A new reference, or NULL while there is none; under lock. */
 static int slot_ref(const struct skui_executor_slot *slot,
                     skua_executor **out_executor)
@@ -42,6 +44,7 @@ int skui_executor_slot_get(struct skui_executor_slot *slot,
     if (status < 0) {
         return status;
     }
+    skui_debug_closed(made); /* nobody else could do that */
     skui_spinlock_lock(&slot->lock);
     if (slot->executor == NULL && !slot->closed) {
         slot->executor = made;

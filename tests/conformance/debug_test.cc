@@ -329,10 +329,13 @@ TEST_F(Debug, N049_LoopsExecutorsAndSocketsAreKnownToo)
                       options.host = "127.0.0.1";
                       EXPECT_EQ(0, skua_sock_listen(&options, &listener));
                       (void)skua_dump_leaks();
+                      EXPECT_EQ(0, skua_sock_close(listener));
                       skua_socket_unref(listener);
                       return 0;
                   }));
+        EXPECT_EQ(0, skua_executor_shutdown(executor, true, false));
         skua_executor_unref(executor);
+        EXPECT_EQ(0, skua_loop_close(loop));
     }
     ASSERT_EQ(0, skua_set_debug(debug_before));
     EXPECT_LE(1u, lines.count("loop was not released"));

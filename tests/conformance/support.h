@@ -224,6 +224,7 @@ class Loop
 
     ~Loop()
     {
+        (void)skua_loop_close(loop_);
         skua_loop_unref(loop_);
     }
 

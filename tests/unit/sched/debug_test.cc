@@ -118,7 +118,7 @@ TEST(OriginTable, FindsWhatItWasToldUntilItForgets)
     skui_origin found = {};
 
     for (char &object : objects) {
-        ASSERT_TRUE(skui_origin_note(&object, SKUI_ORIGIN_TASK));
+        ASSERT_TRUE(skui_origin_note(&object, SKUI_ORIGIN_TASK, nullptr, -1));
     }
     for (size_t i = 0; i < kObjects; i += 2) {
         skui_origin_forget(&objects[i]);
@@ -134,6 +134,43 @@ TEST(OriginTable, FindsWhatItWasToldUntilItForgets)
     EXPECT_FALSE(skui_origin_find(&objects[1], &found));
 }
 
+TEST(OriginTable, SettlesWhatBelongsToALoopOnce)
+{
+    constexpr int kObjects = 3000;
+    conformance::Loop loop;
+    conformance::Loop other;
+    std::vector<char> objects(kObjects);
+    skua_loop *const owners[3] = {loop, other, nullptr};
+    skui_origin found = {};
+    int count = 0;
+
+    for (int i = 0; i < kObjects; i++) {
+        ASSERT_TRUE(skui_origin_note(&objects[i], SKUI_ORIGIN_SOCKET,
+                                     owners[i % 3], i));
+    }
+    EXPECT_TRUE(skui_origin_settle(&objects[3], &found));
+    EXPECT_EQ(3, found.fd);
+    EXPECT_FALSE(skui_origin_settle(&objects[3], &found));
+    EXPECT_TRUE(skui_origin_settle(&objects[2], nullptr));
+    EXPECT_FALSE(skui_origin_settle(&objects[2], nullptr));
+    skui_origin_forget(&objects[6]);
+    while (skui_origin_settle_one(loop, &found)) {
+        EXPECT_EQ(0, found.fd % 3);
+        EXPECT_NE(3, found.fd);
+        EXPECT_NE(6, found.fd);
+        EXPECT_LE(1u, found.count);
+        count++;
+    }
+    EXPECT_EQ(kObjects / 3 - 2, count);
+    EXPECT_TRUE(skui_origin_find(&objects[3], &found)) << "it is there still";
+    EXPECT_TRUE(skui_origin_settle(&objects[1], &found));
+    for (char &object : objects) {
+        skui_origin_forget(&object);
+    }
+    EXPECT_FALSE(skui_origin_settle(&objects[4], &found));
+    EXPECT_FALSE(skui_origin_settle_one(other, &found));
+}
+
 TEST(OriginTable, ManyThreadsAtOnce)
 {
     std::vector<std::thread> threads;
@@ -145,7 +182,8 @@ TEST(OriginTable, ManyThreadsAtOnce)
 
             for (int round = 0; round < 3; round++) {
                 for (char &object : own) {
-                    EXPECT_TRUE(skui_origin_note(&object, SKUI_ORIGIN_FUTURE));
+                    EXPECT_TRUE(skui_origin_note(&object, SKUI_ORIGIN_FUTURE,
+                                                 nullptr, -1));
                 }
                 for (char &object : own) {
                     EXPECT_TRUE(skui_origin_find(&object, &found));
