@@ -37,11 +37,16 @@
 
 #include "watch.h"
 
-enum { EVENTS_PER_POLL = 128 };
+enum {
+    EVENTS_PER_POLL = 128,
+    CHARGES = 8, /* held-up loops that one other looks after */
+};
 
-/* Keys of the eventfd and the tick: no record and no descriptor has them. */
+/* Keys of the eventfd, the tick and charges: no record and no descriptor has
+ * them. */
 #define KEY_WAKE UINT64_MAX
 #define KEY_TICK (UINT64_MAX - 1)
+#define KEY_CHARGE (UINT64_MAX - 2 - (CHARGES - 1)) /* of the first */
 
 struct skui_poller {
     _Atomic(uint32_t) references; /* PL1; the loop's and each record's */
@@ -49,11 +54,14 @@ struct skui_poller {
     int epoll_fd;
     int wake_fd;
     int tick_fd;    /* borrowed; valid if it is watched */
+    bool ticked;    /* the loop's thread only */
     bool has_slack; /* of the loop's thread, as slack_thread */
     pthread_t slack_thread;
     struct skui_spinlock lock;
-    struct skui_descriptor *descriptors; /* guarded by lock */
-    struct skui_watches watches;         /* the loop's thread only */
+    struct skui_descriptor *descriptors;            /* guarded by lock */
+    struct skui_watches watches;                    /* the loop's thread only */
+    _Atomic(struct skui_poller *) charges[CHARGES]; /* CH1; NULL: none */
+    _Atomic(uint32_t) charge_count;                 /* relaxed: a hint */
 };
 
 /* relaxed: a fact about the kernel, found out by whoever is first */
@@ -231,22 +239,141 @@ static void poller_take_tick(struct skui_poller *poller)
     }
 }
 
-static int poller_dispatch(struct skui_poller *poller,
-                           const struct epoll_event *event)
+static void epoll_wake(struct skui_poller *poller)
 {
-    if (event->data.u64 == KEY_WAKE) {
-        return 0;
+    const uint64_t one = 1;
+    int saved = errno; /* may be called by a signal handler */
+
+    while (write(poller->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR) {
     }
+    /* PL2 release: after the write, so that who clears it sees that. */
+    skui_store_release(&poller->woken, true);
+    errno = saved;
+}
+
+/* What is delivered the same way whoever polls; -1: a matter of the loop. */
+static int poller_dispatch_shared(struct skui_poller *poller,
+                                  const struct epoll_event *event)
+{
     if (event->data.u64 == KEY_TICK) {
         poller_take_tick(poller);
         return 0;
     }
-    if (skui_watch_is_key(event->data.u64)) {
-        return skui_watches_deliver(&poller->watches, event->data.u64,
-                                    event->events);
+    if (event->data.u64 == KEY_WAKE || skui_watch_is_key(event->data.u64)) {
+        return -1;
     }
     return skui_descriptor_deliver_key(event->data.u64,
                                        event_flags(event->events));
+}
+
+/*
+ * In another thread than the loop's. A wake that this takes out of the epoll
+ * instance ends no sleep: the caller must wake the loop once more.
+ */
+static int poller_deliver_for(struct skui_poller *poller, bool *out_took_wake)
+{
+    struct epoll_event events[EVENTS_PER_POLL];
+    int delivered = 0;
+    int count;
+
+    *out_took_wake = false;
+    do {
+        count = epoll_wait(poller->epoll_fd, events, EVENTS_PER_POLL, 0);
+        for (int i = 0; i < count; i++) {
+            int result = poller_dispatch_shared(poller, &events[i]);
+
+            *out_took_wake |= events[i].data.u64 == KEY_WAKE;
+            delivered += result > 0 ? result : 0;
+        }
+    } while (count == EVENTS_PER_POLL);
+    return count < 0 && errno != EINTR ? -errno : delivered;
+}
+
+static int epoll_poll_for(struct skui_poller *poller)
+{
+    bool took_wake;
+    int delivered = poller_deliver_for(poller, &took_wake);
+
+    if (took_wake) {
+        epoll_wake(poller);
+    }
+    return delivered;
+}
+
+/* --- charges --- */
+
+static int epoll_adopt(struct skui_poller *poller, struct skui_poller *charge)
+{
+    struct epoll_event event = {EPOLLIN | EPOLLET, {.u64 = KEY_CHARGE}};
+
+    for (unsigned i = 0; i < CHARGES; i++) {
+        struct skui_poller *none = NULL;
+
+        /* CH1 release: who polls sees a whole poller. */
+        if (skui_cas_release(&poller->charges[i], &none, charge)) {
+            event.data.u64 += i;
+            if (epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, charge->epoll_fd,
+                          &event) == 0) {
+                /* relaxed: a hint, of who asks next */
+                (void)skui_fetch_add_relaxed(&poller->charge_count, 1u);
+                return 0;
+            }
+            skui_store_relaxed(&poller->charges[i], NULL); /* relaxed: none */
+            return -errno;
+        }
+    }
+    return -EBUSY;
+}
+
+static void epoll_disown(struct skui_poller *poller, struct skui_poller *charge)
+{
+    for (unsigned i = 0; i < CHARGES; i++) {
+        struct skui_poller *mine = charge;
+
+        /* relaxed: who takes it out of its place removes it */
+        if (skui_cas_relaxed(&poller->charges[i], &mine, NULL)) {
+            (void)epoll_ctl(poller->epoll_fd, EPOLL_CTL_DEL, charge->epoll_fd,
+                            NULL);
+            /* relaxed: as in epoll_adopt() */
+            (void)skui_fetch_sub_relaxed(&poller->charge_count, 1u);
+        }
+    }
+}
+
+static int poller_dispatch_charge(struct skui_poller *poller, uint64_t key)
+{
+    /* CH1 acquire: pairs with epoll_adopt(). */
+    struct skui_poller *charge =
+        skui_load_acquire(&poller->charges[key - KEY_CHARGE]);
+    bool took_wake;
+    int delivered;
+
+    if (charge == NULL) {
+        return 0;
+    }
+    delivered = poller_deliver_for(charge, &took_wake);
+    if (took_wake) {
+        /* It slept, so it is not held up; and this must not take the next wake
+         * as well. */
+        epoll_disown(poller, charge);
+        epoll_wake(charge);
+    }
+    return delivered < 0 ? 0 : delivered;
+}
+
+static int poller_dispatch(struct skui_poller *poller,
+                           const struct epoll_event *event)
+{
+    uint64_t key = event->data.u64;
+    int delivered = poller_dispatch_shared(poller, event);
+
+    poller->ticked = poller->ticked || key == KEY_TICK;
+    if (delivered >= 0 || key == KEY_WAKE) {
+        return delivered < 0 ? 0 : delivered;
+    }
+    return key >= KEY_CHARGE
+               ? poller_dispatch_charge(poller, key)
+               : skui_watches_deliver(&poller->watches, key, event->events);
 }
 
 /* `timeout_ns` in milliseconds, rounded up: never early. -1: no limit. */
@@ -305,7 +432,10 @@ static bool poller_is_bare(struct skui_poller *poller)
 {
     /* relaxed: what is missed now is seen by the next look at the latest */
     return skui_load_relaxed(&poller->references) == 1 &&
-           !skui_load_relaxed(&poller->woken) && poller->watches.capacity == 0;
+           !skui_load_relaxed(&poller->woken) &&
+           /* relaxed: as above */
+           skui_load_relaxed(&poller->charge_count) == 0 &&
+           poller->watches.capacity == 0;
 }
 
 /* Out of line: a look at a bare poller, between any two tasks, needs no frame.
@@ -339,18 +469,6 @@ static int epoll_poll(struct skui_poller *poller, int64_t timeout_ns)
                : poller_deliver(poller, timeout_ns);
 }
 
-static void epoll_wake(struct skui_poller *poller)
-{
-    const uint64_t one = 1;
-    int saved = errno; /* may be called by a signal handler */
-
-    while (write(poller->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR) {
-    }
-    /* PL2 release: after the write, so that who clears it sees that. */
-    skui_store_release(&poller->woken, true);
-    errno = saved;
-}
-
 /* Exclusive: of all that watch it, one that sleeps is woken. */
 static int epoll_watch_tick(struct skui_poller *poller, int fd)
 {
@@ -360,6 +478,14 @@ static int epoll_watch_tick(struct skui_poller *poller, int fd)
     poller->tick_fd = fd;
     return epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno
                                                                       : 0;
+}
+
+static bool epoll_take_tick(struct skui_poller *poller)
+{
+    bool ticked = poller->ticked;
+
+    poller->ticked = false;
+    return ticked;
 }
 
 static int epoll_get_fd(struct skui_poller *poller)
@@ -384,8 +510,12 @@ const struct skui_poller_ops skui_epoll_poller = {
     .open = epoll_open,
     .close = epoll_close,
     .poll = epoll_poll,
+    .poll_for = epoll_poll_for,
+    .adopt = epoll_adopt,
+    .disown = epoll_disown,
     .wake = epoll_wake,
     .watch_tick = epoll_watch_tick,
+    .take_tick = epoll_take_tick,
     .get_fd = epoll_get_fd,
     .add_callback = epoll_add_callback,
     .remove_callback = epoll_remove_callback,

@@ -104,17 +104,20 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     loop->runs_since_poll = 0;
     loop->poll_due_ticks = 0;
     loop->poll_interval_ticks = skui_clock_ticks_of(POLL_INTERVAL_NS);
+    loop->long_ticks = skui_clock_ticks_of(SKUI_SENTINEL_TICK_NS);
     loop->polled = false;
     loop->now_ticks = 0;
     memset(&loop->idle, 0, sizeof(loop->idle));
     memset(&loop->step, 0, sizeof(loop->step));
     memset(&loop->counters, 0, sizeof(loop->counters));
+    memset(&loop->charge, 0, sizeof(loop->charge));
     loop->idle.spin_ns = SPIN_NS;
     loop->idle.gap_ns = 4L * SPIN_NS; /* no spinning before it has paid */
     loop->idle.slice_ticks = skui_clock_ticks_of(SLICE_NS);
     loop->idle.price_ticks = 2 * skui_clock_ticks_of(WAKE_NS);
     loop->runner = runner;
     loop->index = index;
+    loop->spare = runner != NULL && index >= runner->count;
     /* relaxed: stale posters may look */
     skui_store_relaxed(&loop->inject_runner, runner);
     /* relaxed: as above */
@@ -137,6 +140,7 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     skui_store_relaxed(&loop->abort_status, 0);         /* relaxed: as above */
     skui_store_relaxed(&loop->eager, false);            /* relaxed: as above */
     skui_store_relaxed(&loop->hooks, NULL);             /* relaxed: as above */
+    skui_store_relaxed(&loop->blocked, false);          /* relaxed: as above */
     skui_store_relaxed(&loop->refs, 1u);                /* relaxed: as above */
 }
 
@@ -224,11 +228,23 @@ static void loop_spill(skua_loop *loop, skua_runner *runner)
     }
 }
 
+/* A spare loop keeps what is stealable only while others are stuck. */
+static bool loop_relieves(const skua_loop *loop)
+{
+    /* relaxed: a hint */
+    return skui_load_relaxed(&loop->runner->relief.is_relieving);
+}
+
 void skui_loop_queue_here(skua_loop *loop, struct skui_runnable *runnable,
                           bool pinned)
 {
     if (pinned) {
         skui_ready_push_pinned(&loop->ready, runnable);
+        return;
+    }
+    if (SKUI_UNLIKELY(loop->spare) && !loop_relieves(loop)) {
+        skui_inject_push(&loop->runner->inject, &runnable, 1);
+        skui_runner_notify(loop->runner, NULL, 1);
         return;
     }
     while (!skui_ready_push_stealable(&loop->ready, runnable)) {
@@ -318,6 +334,12 @@ static void loop_fire_timers(skua_loop *loop)
         (void)skui_timers_fire_due(&loop->timers, skui_clock_now(),
                                    loop_timer_due, loop);
     }
+}
+
+size_t skui_loop_fire_timers_for(skua_loop *loop)
+{
+    return skui_timers_try_fire_due(&loop->timers, skui_clock_now(),
+                                    loop_timer_due, loop);
 }
 
 static inline void loop_take_inbox(skua_loop *loop)
@@ -527,6 +549,9 @@ loop_run_batch(skua_loop *loop)
     loop->in_batch = false;
     if (skui_loop_has_siblings(loop) && runs > 0) {
         loop_note_slices(loop, loop->now_ticks - start_ticks, runs);
+        if (loop->now_ticks - start_ticks > loop->long_ticks) {
+            skui_relief_prepare(loop);
+        }
     }
 }
 
@@ -535,6 +560,9 @@ static inline __attribute__((always_inline)) void
 loop_iterate(skua_loop *loop, int64_t deadline_ns)
 {
     skui_count(&loop->counters.iterations, 1);
+    if (SKUI_UNLIKELY(skui_load_relaxed(&loop->blocked))) { /* relaxed: own */
+        skui_store_relaxed(&loop->blocked, false); /* it did not end it */
+    }
     loop_take_inbox(loop); /* queued before the poll: first in order */
     loop_wait_and_poll(loop, deadline_ns);
     loop_fire_timers(loop);

@@ -23,6 +23,7 @@
 #include "skua/loop.h"
 #include "skua/runner.h"
 #include "skua/task.h"
+#include "stuck.h"
 #include "timers.h"
 
 SKUI_BEGIN_DECLS
@@ -58,6 +59,10 @@ struct skui_counters {
     _Atomic(uint64_t) wakes_sent;
     _Atomic(uint64_t) spins;
     _Atomic(uint64_t) spins_paid;
+    _Atomic(uint64_t) stuck;         /* looks that found a loop stuck ... */
+    _Atomic(uint64_t) revoked;       /* ... and what was done for it */
+    _Atomic(uint64_t) timers_for;    /* as above */
+    _Atomic(uint64_t) delivered_for; /* as above */
 };
 
 /* How a loop idles; the owner's. */
@@ -102,6 +107,7 @@ struct skua_loop {
     _Atomic(bool) running;        /* LP2 */
     _Atomic(bool) stop_requested; /* relaxed: looked at each iteration */
     _Atomic(bool) debug;          /* relaxed: a setting */
+    _Atomic(bool) blocked;        /* relaxed: its thread was given away */
     _Atomic(int) abort_status;    /* relaxed: ordered by stop_requested (AB1) */
     _Atomic(uint32_t) refs;       /* RF1 */
     struct skui_spinlock lock;    /* handler, inbox while CLOSED */
@@ -133,8 +139,9 @@ struct skua_loop {
     skua_loop *next_free;    /* in the list of free loops */
     skua_future *run_future; /* what its run goes on for, or NULL */
     struct skui_spinlock step_lock;
-    struct skui_step step;   /* guarded by step_lock */
-    skua_loop *watched_next; /* guarded by watchdog.c's mutex */
+    struct skui_step step;     /* guarded by step_lock */
+    skua_loop *watched_next;   /* guarded by watchdog.c's mutex */
+    struct skui_charge charge; /* guarded by the runner's keeping */
 
     /* Constant while the loop lives: one line, which all may keep. */
     SKUI_CACHE_ALIGNED const struct skui_poller_ops *poller_ops;
@@ -144,8 +151,10 @@ struct skua_loop {
     _Atomic(bool) siblings;               /* relaxed: constant while open */
     _Atomic(bool) eager;                  /* relaxed: a setting */
     unsigned index;
+    bool spare; /* it relieves others; see relief.h */
     _Atomic(const skua_task_hooks *) hooks; /* TH1; borrowed; NULL: none */
     uint64_t poll_interval_ticks;
+    uint64_t long_ticks; /* a step that others must not wait for */
     _Atomic(uint32_t) fork_generation; /* relaxed: stale futures compare it */
     struct skui_executor_slot *executor_slot; /* the runner's or its own */
     pthread_t thread;                         /* valid while running */
@@ -280,6 +289,10 @@ void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued);
 bool skui_loop_may_watch(skua_loop *loop);
 /* park.c: stop watching; true when that task was woken: it is idle.woken. */
 bool skui_loop_unwatch(skua_loop *loop);
+/* park.c: wake it if it sleeps; any thread that keeps its runner. */
+bool skui_park_try_wake(skua_loop *loop);
+/* Fire what is due for a loop whose thread is held up; returns how many. */
+size_t skui_loop_fire_timers_for(skua_loop *loop);
 /* park.c: let go of the searcher's role. */
 void skui_idle_found(skua_loop *loop);
 

@@ -13,12 +13,12 @@
 
 #include <execinfo.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 
 #include "beside.h"
 #include "memory.h"
 #include "task.h"
+#include "thread.h"
 
 enum {
     SKIPPED = 2, /* this file's own frames */
@@ -52,20 +52,15 @@ static void *origin_load(void *arg)
 
 static void origin_load_once(void)
 {
-    sigset_t all;
-    sigset_t before;
     pthread_t thread;
 
     if (skui_task_self() == NULL) {
         (void)origin_load(NULL);
         return;
     }
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&thread, NULL, origin_load, NULL) == 0) {
+    if (skui_thread_start(&thread, origin_load, NULL) == 0) {
         (void)pthread_join(thread, NULL);
     }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void skui_origin_prepare(void)

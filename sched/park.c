@@ -96,22 +96,31 @@ static bool steal_from(skua_loop *loop, skua_loop *victim)
     return stolen > 0;
 }
 
+/* A spare loop does so only while it relieves, and takes then what a look has
+ * found, not what others are about to run. */
+static bool may_help(const skua_loop *loop)
+{
+    /* relaxed: a hint */
+    return !loop->spare ||
+           skui_load_relaxed(&loop->runner->relief.is_relieving);
+}
+
 static bool find_work(skua_loop *loop)
 {
     skua_runner *runner = loop->runner;
 
-    if (runner == NULL || runner->count < 2) {
+    if (runner == NULL || runner->count < 2 || !may_help(loop)) {
         return false;
     }
     if (skui_loop_take_injected(loop)) {
         return true;
     }
-    if (!runner->stealing) {
+    if (!runner->stealing || loop->spare) {
         return false;
     }
-    for (unsigned i = 0; i < runner->count; i++) {
+    for (unsigned i = 0; i < runner->total; i++) {
         skua_loop *victim =
-            runner->loops[(loop->idle.victim + i) % runner->count];
+            runner->loops[(loop->idle.victim + i) % runner->total];
 
         if (victim != loop && steal_from(loop, victim)) {
             loop->idle.victim = victim->index;
@@ -156,7 +165,7 @@ static size_t runner_queued(skua_runner *runner)
 {
     size_t queued = skui_inject_count(&runner->inject);
 
-    for (unsigned i = 0; i < runner->count; i++) {
+    for (unsigned i = 0; i < runner->total; i++) {
         queued += skui_ready_stealable_count(&runner->loops[i]->ready);
     }
     return queued;
@@ -316,6 +325,7 @@ bool skui_loop_unwatch(skua_loop *loop)
 static bool park_sees_work(skua_loop *loop)
 {
     skua_runner *runner = loop->runner;
+    bool searches = runner != NULL && runner->stealing && !loop->spare;
 
     if (!skui_inbox_is_empty(&loop->inbox) || loop_is_stopping(loop)) {
         return true;
@@ -324,9 +334,9 @@ static bool park_sees_work(skua_loop *loop)
         return false;
     }
     if (skui_inject_count(&runner->inject) > 0) {
-        return true;
+        return may_help(loop);
     }
-    for (unsigned i = 0; runner->stealing && i < runner->count; i++) {
+    for (unsigned i = 0; searches && i < runner->total; i++) {
         if (runner->loops[i] != loop &&
             skui_ready_stealable_count(&runner->loops[i]->ready) > 1) {
             return true;
@@ -335,7 +345,7 @@ static bool park_sees_work(skua_loop *loop)
     return false;
 }
 
-/* True when nothing came: the sentinel's tick ended it. */
+/* True when the sentinel's tick ended it. */
 static bool park_sleep(skua_loop *loop, int64_t deadline_ns)
 {
     int64_t timeout_ns = SKUA_FOREVER;
@@ -348,35 +358,75 @@ static bool park_sleep(skua_loop *loop, int64_t deadline_ns)
         timeout_ns = timeout_ns < 0 ? 0 : timeout_ns;
     }
     skui_count(&loop->counters.parks, 1);
-    return skui_loop_poll(loop, timeout_ns) == 0;
+    (void)skui_loop_poll(loop, timeout_ns);
+    return loop->poller_ops->take_tick(loop->poller);
+}
+
+/* Among the ordinary loops: sleeping ones are asked to search and to look after
+ * others, spare ones only to look. */
+static void idle_announce(skua_loop *loop, bool sleeps)
+{
+    skua_runner *runner = loop->runner;
+
+    if (runner == NULL || loop->spare) {
+        return;
+    }
+    if (sleeps) {
+        /* PK2 (seq_cst): announced before the looks in park_sees_work(). */
+        (void)skui_fetch_add_seq_cst(&runner->idle, 1u);
+        return;
+    }
+    /* PK2 (seq_cst): as above. */
+    if (skui_fetch_sub_seq_cst(&runner->idle, 1u) == 1 &&
+        runner->total > runner->count) {
+        skui_sentinel_start(runner); /* a spare one looks from here on */
+    }
+}
+
+/* Whether somebody has given a loop away since the last look. */
+static bool look_is_due(skua_loop *loop)
+{
+    /* relaxed: a hint; the look acquires (ST1) */
+    return loop->runner != NULL &&
+           skui_load_relaxed(&loop->runner->keeping.is_due);
+}
+
+/* Look after the others; true when that brought something to do. */
+static bool idle_look(skua_loop *loop)
+{
+    if (loop->spare) {
+        skui_relief_look(loop);
+    } else {
+        (void)skui_stuck_look(loop);
+        /* relaxed: a hint */
+        skui_store_relaxed(&loop->runner->relief.is_relieving, false);
+        skui_sentinel_pace(loop->runner, true);
+    }
+    return !skui_ready_is_empty(&loop->ready);
 }
 
 static void idle_park(skua_loop *loop, int64_t deadline_ns)
 {
-    skua_runner *runner = loop->runner;
     uint32_t before;
-    bool due = false;
+    bool ticked = false;
 
     (void)searching_end(loop);
     /* PK1 (seq_cst): announced before the looks in park_sees_work(). */
     (void)skui_exchange_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_PARKED);
-    if (runner != NULL) {
-        /* PK2 (seq_cst): as above. */
-        (void)skui_fetch_add_seq_cst(&runner->idle, 1u);
-    }
+    idle_announce(loop, true);
     if (!park_sees_work(loop)) {
-        due = park_sleep(loop, deadline_ns);
+        ticked = park_sleep(loop, deadline_ns);
     }
     /* PK1 (seq_cst): who posts from here on need not wake this loop. */
     before =
         skui_exchange_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_AWAKE);
-    if (runner != NULL) {
-        /* PK2 (seq_cst): as above. */
-        (void)skui_fetch_sub_seq_cst(&runner->idle, 1u);
-    }
     loop->idle.searching = before == SKUI_PARK_SEARCHING;
-    loop->idle.ticked = due && before == SKUI_PARK_PARKED;
-    loop->idle.sentinel_due = loop->idle.ticked;
+    loop->idle.ticked = ticked;
+    loop->idle.sentinel_due = ticked;
+    if (ticked) {
+        (void)idle_look(loop);
+    }
+    idle_announce(loop, false);
 }
 
 /* The average of idle gaps; a long one counts as GAP_LIMIT spins. */
@@ -429,7 +479,7 @@ static void idle_wait(skua_loop *loop, int64_t deadline_ns)
 
 void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
 {
-    bool found = find_work(loop);
+    bool found = (look_is_due(loop) && idle_look(loop)) || find_work(loop);
 
     loop->idle.sentinel_due = false;
     if (found) {
@@ -468,6 +518,13 @@ static bool wake_parked(skua_loop *loop, enum skui_park_state to, bool outside)
     return woken;
 }
 
+bool skui_park_try_wake(skua_loop *loop)
+{
+    /* relaxed: a hint */
+    return skui_load_relaxed(&loop->park_state) == SKUI_PARK_PARKED &&
+           wake_parked(loop, SKUI_PARK_AWAKE, false);
+}
+
 void skui_loop_wake(skua_loop *loop)
 {
     /* PK1 (seq_cst): who is awake will look. */
@@ -492,6 +549,16 @@ static bool notify_one(skua_runner *runner, skua_loop *self)
         }
     }
     return false;
+}
+
+/* All ordinary loops are awake. If some are stuck a spare one runs what is
+ * new; if that is not known yet the next tick tells. */
+static void notify_spare(skua_runner *runner)
+{
+    /* relaxed: a hint */
+    if (skui_load_relaxed(&runner->relief.is_relieving)) {
+        skui_relief_call(runner);
+    }
 }
 
 /* Whether a loop sleeps that may have announced it before the last push. */
@@ -532,8 +599,12 @@ void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued)
         nobody = 0;
         /* PK2, PK5 (seq_cst): looked at after the push. The searcher's place
          * is taken on behalf of the loop that is woken. */
-        if (skui_load_seq_cst(&runner->idle) == 0 ||
-            !skui_cas_seq_cst(&runner->searching, &nobody, 1u) ||
+        if (skui_load_seq_cst(&runner->idle) == 0) {
+            notify_spare(runner);
+            return;
+        }
+        /* PK5 (seq_cst): as above. */
+        if (!skui_cas_seq_cst(&runner->searching, &nobody, 1u) ||
             notify_one(runner, self)) {
             return;
         }

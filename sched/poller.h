@@ -26,7 +26,7 @@ struct skui_poller_ops {
      * Wait up to `timeout_ns` (0: look only; SKUA_FOREVER: no limit) and
      * deliver what happened: tasks by skui_wake(), callbacks by
      * skui_loop_queue_handle(). Returns the number of deliveries or a negative
-     * errno (never -EINTR). Later any thread may call it with timeout 0.
+     * errno (never -EINTR). The loop's thread.
      */
     int (*poll)(struct skui_poller *poller, int64_t timeout_ns);
     /* End a poll under way or the next one. Any thread; signal-safe. */
@@ -37,6 +37,23 @@ struct skui_poller_ops {
      * (which never blocks) and delivers nothing. 0 or a negative errno.
      */
     int (*watch_tick)(struct skui_poller *poller, int fd);
+    /* Whether such an event came to this poller since the last call. */
+    bool (*take_tick)(struct skui_poller *poller);
+    /*
+     * Deliver what happened to tasks, for a loop whose thread is held up: any
+     * thread, beside that thread. Callbacks wait for it. Returns the number of
+     * deliveries or a negative errno.
+     */
+    int (*poll_for)(struct skui_poller *poller);
+    /*
+     * The loop's thread: from now on what `poll_for(charge)` would deliver ends
+     * the sleep of `poller`, whose polls deliver it. 0, -EBUSY when it has too
+     * many charges, or a negative errno. A charge may have none itself. It ends
+     * by itself when the charge was found asleep.
+     */
+    int (*adopt)(struct skui_poller *poller, struct skui_poller *charge);
+    /* Stop that. Any thread; nothing happens if it is no charge. */
+    void (*disown)(struct skui_poller *poller, struct skui_poller *charge);
     /* A descriptor that is readable when a poll would deliver, or -ENOTSUP. */
     int (*get_fd)(struct skui_poller *poller);
     /* asyncio's add_reader/add_writer: level-triggered callbacks. */

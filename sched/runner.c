@@ -9,20 +9,23 @@
 #include "runner.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cores.h"
 #include "debug.h"
 #include "future.h"
 #include "report.h"
 #include "task.h"
+#include "thread.h"
 
 enum {
     MAXIMUM_LOOPS = 1024,
     CANCEL_ROUNDS = 64, /* of tasks that create tasks while being cancelled */
     CANCEL_BATCH = 256,
     EXECUTOR_SECONDS = 300, /* as in asyncio */
+    MECHANISMS_END = 2 * SKUA_RELIEF,
 };
 
 /* --- making --- */
@@ -55,11 +58,11 @@ static skua_runner *runner_allocate(unsigned count)
 
 static void runner_close_loops(skua_runner *runner)
 {
-    if (runner->count > 0) {
-        skui_loops_shut(runner->loops, runner->count);
+    if (runner->total > 0) {
+        skui_loops_shut(runner->loops, runner->total);
     }
     skui_sentinel_close(runner); /* nobody is inside any more */
-    for (unsigned i = 0; i < runner->count; i++) {
+    for (unsigned i = 0; i < runner->total; i++) {
         runner->loops[i]->runner = NULL;
         skui_loop_recycle(runner->loops[i]);
     }
@@ -69,7 +72,7 @@ static void runner_configure_loop(skua_loop *loop,
                                   const skua_runner_options *options,
                                   bool crowded)
 {
-    loop->idle.policy = options->spin;
+    loop->idle.policy = loop->spare ? SKUA_SPIN_OFF : options->spin;
     if (crowded && options->spin == SKUA_SPIN_ADAPTIVE) {
         loop->idle.policy = SKUA_SPIN_OFF; /* a spinner would keep a loop off
                                               its core */
@@ -83,51 +86,112 @@ static void runner_configure_loop(skua_loop *loop,
     (void)skui_debug_note(loop, loop, SKUI_ORIGIN_LOOP);
 }
 
+static bool options_are_valid(const skua_runner_options *options)
+{
+    return options->loops <= MAXIMUM_LOOPS &&
+           (unsigned)options->spin <= SKUA_SPIN_FIXED &&
+           options->spin_ns >= 0 && options->executor_timeout_ns >= 0 &&
+           options->relief_loops <= SKUI_RELIEF_MAXIMUM &&
+           options->without < MECHANISMS_END;
+}
+
+/* What SKUA_WITHOUT names; words that it does not know are ignored. */
+static unsigned environment_without(void)
+{
+    static const struct {
+        const char *word;
+        skua_mechanism mechanism;
+    } known[] = {
+        {"sentinel", SKUA_SENTINEL},
+        {"revocation", SKUA_REVOCATION},
+        {"nesting", SKUA_NESTING},
+        {"relief", SKUA_RELIEF},
+    };
+    const char *text = secure_getenv("SKUA_WITHOUT");
+    unsigned without = 0;
+
+    for (size_t i = 0; text != NULL && i < sizeof(known) / sizeof(*known);
+         i++) {
+        if (strstr(text, known[i].word) != NULL) {
+            without |= (unsigned)known[i].mechanism;
+        }
+    }
+    return without;
+}
+
+/* Options with the defaults filled in. */
+static void options_complete(skua_runner_options *options, unsigned cores)
+{
+    if (options->loops == 0) {
+        options->loops = cores < MAXIMUM_LOOPS ? cores : MAXIMUM_LOOPS;
+    }
+    if (options->relief_loops == 0) {
+        options->relief_loops = SKUI_RELIEF_DEFAULT;
+    }
+    if (options->executor_timeout_ns == 0) {
+        options->executor_timeout_ns = EXECUTOR_SECONDS * SKUA_S;
+    }
+    options->without |= environment_without();
+    if (options->loops < 2 || options->no_stealing ||
+        (options->without & (SKUA_SENTINEL | SKUA_RELIEF)) != 0) {
+        options->relief_loops = 0;
+        options->relief_at_start = false;
+    }
+}
+
+static void runner_configure(skua_runner *runner,
+                             const skua_runner_options *options)
+{
+    runner->count = options->loops;
+    runner->total = options->loops + options->relief_loops;
+    runner->without = options->without;
+    runner->stealing = !options->no_stealing;
+    runner->relief_at_start = options->relief_at_start;
+    runner->sentinel.timer_fd = -1;
+    runner->no_sigint = options->no_sigint;
+    runner->executor_timeout_ns = options->executor_timeout_ns;
+    runner->fork_generation = skui_fork_generation();
+}
+
+static int runner_open_loops(skua_runner *runner,
+                             const skua_runner_options *options, bool crowded)
+{
+    int status = 0;
+
+    for (unsigned i = 0; i < runner->total && status == 0; i++) {
+        status = skui_loop_open(NULL, options->stack_bytes, runner, i,
+                                &runner->loops[i]);
+        if (status == 0) {
+            runner_configure_loop(runner->loops[i], options, crowded);
+        }
+    }
+    return status == 0 ? skui_sentinel_open(runner) : status;
+}
+
 int skua_runner_new(const skua_runner_options *options,
                     skua_runner **out_runner)
 {
     skua_runner_options chosen = {0};
     unsigned cores = skui_usable_cores();
     skua_runner *runner;
-    int status = 0;
+    int status;
 
     if (options != NULL) {
         chosen = *options;
     }
-    if (out_runner == NULL || chosen.loops > MAXIMUM_LOOPS ||
-        (unsigned)chosen.spin > SKUA_SPIN_FIXED || chosen.spin_ns < 0 ||
-        chosen.executor_timeout_ns < 0) {
+    if (out_runner == NULL || !options_are_valid(&chosen)) {
         return -EINVAL;
     }
-    if (chosen.loops == 0) {
-        chosen.loops = cores < MAXIMUM_LOOPS ? cores : MAXIMUM_LOOPS;
-    }
-    runner = runner_allocate(chosen.loops);
+    options_complete(&chosen, cores);
+    runner = runner_allocate(chosen.loops + chosen.relief_loops);
     if (runner == NULL) {
         return -ENOMEM;
     }
-    runner->count = chosen.loops;
-    runner->stealing = !chosen.no_stealing;
-    runner->sentinel.timer_fd = -1;
-    runner->no_sigint = chosen.no_sigint;
-    runner->executor_timeout_ns = chosen.executor_timeout_ns != 0
-                                      ? chosen.executor_timeout_ns
-                                      : EXECUTOR_SECONDS * SKUA_S;
-    runner->fork_generation = skui_fork_generation();
-    for (unsigned i = 0; i < runner->count && status == 0; i++) {
-        status = skui_loop_open(NULL, chosen.stack_bytes, runner, i,
-                                &runner->loops[i]);
-        if (status == 0) {
-            runner_configure_loop(runner->loops[i], &chosen,
-                                  runner->count > cores);
-        }
-    }
-    if (status == 0) {
-        status = skui_sentinel_open(runner);
-    }
+    runner_configure(runner, &chosen);
+    status = runner_open_loops(runner, &chosen, runner->count > cores);
     if (status < 0) {
-        while (runner->count > 0 && runner->loops[runner->count - 1] == NULL) {
-            runner->count--;
+        while (runner->total > 0 && runner->loops[runner->total - 1] == NULL) {
+            runner->total--;
         }
         runner_close_loops(runner);
         runner_free(runner);
@@ -181,6 +245,7 @@ static void *runner_thread(void *arg)
 
 static void runner_stop_threads(skua_runner *runner)
 {
+    skui_relief_stop(runner);
     for (unsigned i = 1; i <= runner->started; i++) {
         skui_loop_request_stop(runner->loops[i]);
     }
@@ -192,26 +257,21 @@ static void runner_stop_threads(skua_runner *runner)
     runner->started = 0;
 }
 
-/* Create the threads of loops 1.., with all signals blocked; an errno or 0. */
+/* Create the threads of loops 1..; 0 or a negative errno. */
 static int runner_create_threads(skua_runner *runner)
 {
-    sigset_t all;
-    sigset_t before;
-    int error = 0;
+    int status = 0;
 
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (runner->started + 1 < runner->count && error == 0) {
+    while (runner->started + 1 < runner->count && status == 0) {
         unsigned next = runner->started + 1;
 
-        error = pthread_create(&runner->threads[next], NULL, runner_thread,
-                               runner->loops[next]);
-        if (error == 0) {
+        status = skui_thread_start(&runner->threads[next], runner_thread,
+                                   runner->loops[next]);
+        if (status == 0) {
             runner->started = next;
         }
     }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
+    return status;
 }
 
 /* Start loops 1.. and wait until each of them runs. */
@@ -224,7 +284,7 @@ static int runner_start_threads(skua_runner *runner)
     }
     (void)sem_init(&runner->entered, 0, 0);
     skui_store_relaxed(&runner->enter_status, 0); /* relaxed: no thread yet */
-    status = -runner_create_threads(runner);
+    status = runner_create_threads(runner);
     for (unsigned i = 0; i < runner->started; i++) {
         while (sem_wait(&runner->entered) != 0) {
             /* a signal: wait again */
@@ -236,6 +296,8 @@ static int runner_start_threads(skua_runner *runner)
     }
     if (status < 0) {
         runner_stop_threads(runner);
+    } else if (runner->relief_at_start) {
+        skui_relief_start(runner);
     }
     return status;
 }
@@ -369,7 +431,7 @@ static skua_task **runner_list_tasks(skua_runner *runner, size_t *out_count)
         size_t found = 0;
         size_t held = 0;
 
-        for (unsigned i = 0; i < runner->count && tasks != NULL; i++) {
+        for (unsigned i = 0; i < runner->total && tasks != NULL; i++) {
             size_t room = capacity - held;
             size_t count =
                 (size_t)skui_task_list(runner->loops[i], tasks + held, room);
@@ -447,7 +509,7 @@ static int runner_wind_up(void *arg)
 
 static bool runner_has_tasks(skua_runner *runner)
 {
-    for (unsigned i = 0; i < runner->count; i++) {
+    for (unsigned i = 0; i < runner->total; i++) {
         if (skui_task_list(runner->loops[i], NULL, 0) > 0) {
             return true;
         }

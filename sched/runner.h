@@ -10,7 +10,9 @@
 #include "executor/slot.h"
 #include "inject.h"
 #include "loop.h"
+#include "relief.h"
 #include "sentinel.h"
+#include "stuck.h"
 
 SKUI_BEGIN_DECLS
 
@@ -24,10 +26,15 @@ struct skua_runner {
 
     /* Seldom written. */
     SKUI_CACHE_ALIGNED struct skui_sentinel sentinel;
+    struct skui_keeping keeping;
+    struct skui_relief relief;
 
     /* Constant while the runner lives. */
-    unsigned count;
+    unsigned count;   /* of ordinary loops, which come first */
+    unsigned total;   /* with the spare ones */
+    unsigned without; /* mechanisms that are off */
     bool stealing;
+    bool relief_at_start;
     bool no_sigint;
     int64_t executor_timeout_ns;
     uint32_t fork_generation;
@@ -35,7 +42,7 @@ struct skua_runner {
     struct skui_executor_slot executor_slot;
 
     /* The thread that runs it. */
-    pthread_t *threads;        /* of loops 1.. */
+    pthread_t *threads;        /* of loops 1..; spare: guarded by relief */
     sem_t entered;             /* posted by each new thread, once */
     _Atomic(int) enter_status; /* relaxed: ordered by `entered` */
     unsigned started;
@@ -44,6 +51,12 @@ struct skua_runner {
     skua_context *context; /* of all main tasks; NULL before the first run */
     skua_handle *sigint_handle;
 };
+
+static inline bool skui_runner_has(const skua_runner *runner,
+                                   skua_mechanism mechanism)
+{
+    return (runner->without & (unsigned)mechanism) == 0;
+}
 
 /* sigint.c: SIGINT cancels runner->main_task, a second one ends the process. */
 void skui_sigint_install(skua_runner *runner);

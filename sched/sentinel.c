@@ -27,7 +27,7 @@
 
 #include "runner.h"
 
-enum { TICK_NS = 1000000 }; /* how long a stuck loop goes unseen */
+enum { SLOWEST_TICK_NS = 4 * SKUI_SENTINEL_TICK_NS };
 
 int skui_sentinel_open(skua_runner *runner)
 {
@@ -35,7 +35,9 @@ int skui_sentinel_open(skua_runner *runner)
     int status = 0;
 
     sentinel->timer_fd = -1;
-    if (runner->count < 2 || !runner->stealing) {
+    sentinel->tick_ns = SKUI_SENTINEL_TICK_NS;
+    if (runner->count < 2 || !runner->stealing ||
+        !skui_runner_has(runner, SKUA_SENTINEL)) {
         return 0;
     }
     sentinel->timer_fd =
@@ -43,7 +45,8 @@ int skui_sentinel_open(skua_runner *runner)
     if (sentinel->timer_fd < 0) {
         return -errno;
     }
-    for (unsigned i = 0; i < runner->count && status == 0; i++) {
+    /* The kernel asks those that watch it first first: spare loops are last. */
+    for (unsigned i = 0; i < runner->total && status == 0; i++) {
         skua_loop *loop = runner->loops[i];
 
         status = loop->poller_ops->watch_tick(loop->poller, sentinel->timer_fd);
@@ -61,7 +64,7 @@ void skui_sentinel_close(skua_runner *runner)
 /* Under the lock. */
 static void sentinel_switch(struct skui_sentinel *sentinel, bool on)
 {
-    const long tick_ns = on ? TICK_NS : 0;
+    const long tick_ns = on ? (long)sentinel->tick_ns : 0;
     const struct itimerspec times = {{0, tick_ns}, {0, tick_ns}};
 
     (void)timerfd_settime(sentinel->timer_fd, 0, &times, NULL);
@@ -71,7 +74,7 @@ static void sentinel_switch(struct skui_sentinel *sentinel, bool on)
 
 static bool sentinel_is_needed(const skua_runner *runner)
 {
-    for (unsigned i = 0; i < runner->count; i++) {
+    for (unsigned i = 0; i < runner->total; i++) {
         /* PK8 (seq_cst): who begins to run after this finds it off. */
         uint32_t state = skui_load_seq_cst(&runner->loops[i]->park_state);
 
@@ -93,6 +96,22 @@ void skui_sentinel_start(skua_runner *runner)
     skui_spinlock_lock(&sentinel->lock);
     if (!skui_load_relaxed(&sentinel->is_on)) { /* relaxed: under the lock */
         sentinel_switch(sentinel, true);
+    }
+    skui_spinlock_unlock(&sentinel->lock);
+}
+
+void skui_sentinel_pace(skua_runner *runner, bool often)
+{
+    struct skui_sentinel *sentinel = &runner->sentinel;
+    int64_t tick_ns;
+
+    skui_spinlock_lock(&sentinel->lock);
+    tick_ns = often ? SKUI_SENTINEL_TICK_NS : 2 * sentinel->tick_ns;
+    if (tick_ns != sentinel->tick_ns && tick_ns <= SLOWEST_TICK_NS) {
+        sentinel->tick_ns = tick_ns;
+        if (skui_load_relaxed(&sentinel->is_on)) { /* relaxed: under the lock */
+            sentinel_switch(sentinel, true);
+        }
     }
     skui_spinlock_unlock(&sentinel->lock);
 }

@@ -289,15 +289,15 @@ static struct skui_timer *timers_fire(struct skui_timer *chain, int64_t now_ns,
     return chain;
 }
 
-size_t skui_timers_fire_due(struct skui_timers *timers, int64_t now_ns,
-                            skui_timer_fire_fn *fire, void *arg)
+/* Under the lock. */
+static size_t timers_fire_due(struct skui_timers *timers, int64_t now_ns,
+                              skui_timer_fire_fn *fire, void *arg)
 {
     uint64_t now = tick_of(now_ns);
     struct skui_timer *later = NULL;
     struct position first;
     size_t fired = 0;
 
-    skui_spinlock_lock(&timers->lock);
     if (now < timers->elapsed) {
         now = timers->elapsed; /* where past deadlines lie */
     }
@@ -328,6 +328,29 @@ size_t skui_timers_fire_due(struct skui_timers *timers, int64_t now_ns,
                             ? AHEAD_MIN + AHEAD_PER_FIRED * (uint32_t)fired
                             : AHEAD_MAX;
     }
+    return fired;
+}
+
+size_t skui_timers_fire_due(struct skui_timers *timers, int64_t now_ns,
+                            skui_timer_fire_fn *fire, void *arg)
+{
+    size_t fired;
+
+    skui_spinlock_lock(&timers->lock);
+    fired = timers_fire_due(timers, now_ns, fire, arg);
+    skui_spinlock_unlock(&timers->lock);
+    return fired;
+}
+
+size_t skui_timers_try_fire_due(struct skui_timers *timers, int64_t now_ns,
+                                skui_timer_fire_fn *fire, void *arg)
+{
+    size_t fired;
+
+    if (!skui_spinlock_try_lock(&timers->lock)) {
+        return 0;
+    }
+    fired = timers_fire_due(timers, now_ns, fire, arg);
     skui_spinlock_unlock(&timers->lock);
     return fired;
 }

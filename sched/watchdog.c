@@ -12,8 +12,9 @@
  */
 #include "watchdog.h"
 
-#include <signal.h>
 #include <time.h>
+
+#include "thread.h"
 
 enum { LOOK_MINIMUM_NS = 1000000, LOOK_MAXIMUM_NS = 1000000000 };
 
@@ -99,17 +100,12 @@ static void *dog_run(void *arg)
 /* Without it only steps that end are reported. Under the mutex. */
 static void dog_start(void)
 {
-    sigset_t all;
-    sigset_t before;
     pthread_t thread;
 
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&thread, NULL, dog_run, NULL) == 0) {
+    if (skui_thread_start(&thread, dog_run, NULL) == 0) {
         (void)pthread_detach(thread);
         dog_started = true;
     }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void skui_watchdog_add(skua_loop *loop)

@@ -19,6 +19,22 @@ typedef enum skua_spin_policy {
     SKUA_SPIN_FIXED,    /* always spin for `spin_ns` */
 } skua_spin_policy;
 
+/**
+ * What a runner does so that nothing waits behind a step that keeps a loop's
+ * thread for long. Each may be turned off, to see what it does; the runner is
+ * correct with any of them. The environment's SKUA_WITHOUT, for instance
+ * "relief,nesting", turns them off for all runners.
+ */
+typedef enum skua_mechanism {
+    SKUA_SENTINEL = 1,   /* "sentinel": a sleeping loop looks after those that
+                            run, each millisecond; all below need it */
+    SKUA_REVOCATION = 2, /* "revocation": tasks are taken back that a stuck loop
+                            was about to run */
+    SKUA_NESTING = 4,    /* "nesting": an event of a stuck loop is delivered at
+                            once, not at the next look */
+    SKUA_RELIEF = 8,     /* "relief": spare loops, when all are stuck */
+} skua_mechanism;
+
 /** How to make a runner. All-zero is the default. */
 typedef struct skua_runner_options {
     unsigned loops;        /* 0: one per usable core (affinity, cgroup quota) */
@@ -31,6 +47,10 @@ typedef struct skua_runner_options {
     bool no_sigint;        /* leave SIGINT alone */
     int64_t executor_timeout_ns; /* how long closing waits for the default
                                     executor; 0: 300 s */
+    unsigned relief_loops; /* spare loops, whose threads start when all others
+                              are stuck; 0: 2; at most 64 */
+    bool relief_at_start;  /* start one with the first run */
+    unsigned without;      /* any of skua_mechanism, which are off then */
 } skua_runner_options;
 
 /**

@@ -203,6 +203,24 @@ SKUA_API int skua_task_get_coro(const skua_task *task, skua_task_fn **out_fn,
  */
 SKUA_API void skua_task_detach(skua_task *task);
 
+/**
+ * The calling step is about to block its thread, in a system call or in a long
+ * computation: let other loops take over at once what this loop has, instead of
+ * after a millisecond. What is pinned to this loop waits. To be ended before
+ * the task suspends; otherwise that ends it.
+ * @return 0, also where there is nobody to take over; SKUA_ENOLOOP outside a
+ *         loop
+ * Thread: a loop's.  Suspends: never.
+ */
+SKUA_API int skua_blocking_begin(void);
+
+/**
+ * The step goes on as any other.
+ * @return 0; SKUA_ENOLOOP outside a loop
+ * Thread: a loop's.  Suspends: never.
+ */
+SKUA_API int skua_blocking_end(void);
+
 SKUA_END_DECLS
 
 #endif

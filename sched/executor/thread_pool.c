@@ -27,7 +27,6 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -213,19 +212,6 @@ static void *pool_thread(void *arg)
 
 /* --- starting threads --- */
 
-static int thread_start(struct skui_thread_pool *pool, pthread_t *out_thread)
-{
-    sigset_t all;
-    sigset_t former;
-    int error;
-
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &former);
-    error = pthread_create(out_thread, NULL, pool_thread, pool);
-    (void)pthread_sigmask(SIG_SETMASK, &former, NULL);
-    return -error;
-}
-
 /* Start a worker, which counts as idle; locked. */
 static int pool_start_worker(struct skui_thread_pool *pool)
 {
@@ -239,7 +225,7 @@ static int pool_start_worker(struct skui_thread_pool *pool)
     (void)skui_fetch_add_seq_cst(&pool->state, SKUI_IDLE_ONE);
     /* relaxed: the caller is an owner */
     (void)skui_fetch_add_relaxed(&pool->owners, 1u);
-    status = thread_start(pool, &worker->thread);
+    status = skui_thread_start(&worker->thread, pool_thread, pool);
     if (status < 0) {
         /* relaxed: as above */
         (void)skui_fetch_sub_relaxed(&pool->owners, 1u);
