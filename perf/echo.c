@@ -39,7 +39,7 @@ static int start_server(struct echo *echo, int which, int loops,
     const char *argv[] = {echo->floor, threads, NULL};
 
     if (which == 0) {
-        return echo_start(child, loops, 0, core, NULL);
+        return echo_start(child, loops, NULL, core, NULL);
     }
     (void)snprintf(threads, sizeof(threads), "%d", loops);
     return child_start(child, argv, core);
@@ -150,7 +150,7 @@ static void count_calls(struct echo *echo, int connections)
 
     harness_check(fd < 0 ? -errno : 0, "mkstemp");
     (void)close(fd);
-    if (echo_start(&child, 1, 0, -1, path) < 0) {
+    if (echo_start(&child, 1, NULL, -1, path) < 0) {
         printf("# strace is missing or not allowed: no calls/msg\n");
     } else {
         plan.port = child.port;
