@@ -10,7 +10,7 @@ set -u
 build=${1:?usage: bench.sh BUILD [OPTION VALUE]...}
 shift
 here=$(dirname "$0")
-all='spawn yield pingpong post executor timers sync echo memory hog idle'
+all='spawn yield burst pingpong post executor timers sync echo memory hog idle'
 questions=${SKUA_BENCH_QUESTIONS:-$all}
 runs=5
 before=''

@@ -6,12 +6,14 @@
  * their own, driven by the same client. With one loop the server is pinned to
  * core 0 and the client to core 1; with more, nothing is. Message rate,
  * latency, the server's CPU per message, and, where strace is installed, its
- * system calls per message.
+ * system calls per message. Then Skua's CPU in the second after the load ended,
+ * beginning when the connections are closed.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -39,7 +41,7 @@ static int start_server(struct echo *echo, int which, int loops,
     const char *argv[] = {echo->floor, threads, NULL};
 
     if (which == 0) {
-        return echo_start(child, loops, 0, core, NULL);
+        return echo_start(child, loops, NULL, core, NULL);
     }
     (void)snprintf(threads, sizeof(threads), "%d", loops);
     return child_start(child, argv, core);
@@ -150,7 +152,7 @@ static void count_calls(struct echo *echo, int connections)
 
     harness_check(fd < 0 ? -errno : 0, "mkstemp");
     (void)close(fd);
-    if (echo_start(&child, 1, 0, -1, path) < 0) {
+    if (echo_start(&child, 1, NULL, -1, path) < 0) {
         printf("# strace is missing or not allowed: no calls/msg\n");
     } else {
         plan.port = child.port;
@@ -161,10 +163,47 @@ static void count_calls(struct echo *echo, int connections)
     (void)unlink(path);
 }
 
+static double idle_once(struct echo *echo, int loops, int connections)
+{
+    const struct timespec second = {.tv_sec = 1};
+    struct client_plan plan = {
+        .connections = connections,
+        .run_ns = 200 * SKUA_MS,
+    };
+    struct client_result result;
+    struct child child;
+    int64_t passed_ns;
+    int64_t used_ns;
+
+    harness_check(start_server(echo, 0, loops, &child), "server");
+    plan.port = child.port;
+    harness_check(client_run(&plan, &result, echo->latency), "client");
+    passed_ns = harness_now_ns();
+    used_ns = harness_cpu_of_ns(child.pid);
+    (void)nanosleep(&second, NULL);
+    used_ns = harness_cpu_of_ns(child.pid) - used_ns;
+    passed_ns = harness_now_ns() - passed_ns;
+    harness_check(child_stop(&child), "the server's end");
+    return (double)used_ns / 1e6 / ((double)passed_ns / 1e9);
+}
+
+static void measure_idle(struct echo *echo, int loops, int connections)
+{
+    struct harness_series series;
+
+    harness_series_begin(&series, echo->harness, "ms/s",
+                         "loops=%d,connections=%d,idle_after", loops,
+                         connections);
+    for (int run = 0; run < echo->harness->runs; run++) {
+        harness_series_add(&series, idle_once(echo, loops, connections));
+    }
+    harness_series_end(&series);
+}
+
 int main(int argc, char **argv)
 {
     static struct echo echo;
-    struct harness harness = {.question = "echo", .duration_ms = 1000};
+    struct harness harness = {.question = "echo", .duration_ms = 600};
 
     echo_serve_if_asked(argc, argv);
     harness_start(&harness, argc, argv);
@@ -178,13 +217,17 @@ int main(int argc, char **argv)
     count_calls(&echo, 64);
     count_calls(&echo, 1);
     if (harness.loops != 1) {
-        measure(&echo, harness.loops == 0 ? 2 : harness.loops, 64, false);
+        int loops = harness.loops == 0 ? 2 : harness.loops;
+
+        measure(&echo, loops, 64, false);
+        measure_idle(&echo, loops, 64);
     }
     if (harness.loops <= 1) {
         harness_pin(1);
         measure(&echo, 1, 64, false);
         measure(&echo, 1, 1, false);
         measure(&echo, 1, 1, true);
+        measure_idle(&echo, 1, 1);
     }
     free(echo.latency);
     return 0;

@@ -27,11 +27,21 @@ enum { RUNS_DEFAULT = 5 };
 #define COMPILER "gcc-" __VERSION__
 #endif
 
+static bool is_variant(const struct harness *harness, int index)
+{
+    return harness->variants != NULL && harness->variants[index] != NULL;
+}
+
 static void usage_exit(const struct harness *harness)
 {
     fprintf(stderr,
-            "usage: %s [--runs N] [--loops N] [--count N] [--duration S]\n",
+            "usage: %s [--runs N] [--loops N] [--count N] [--duration S]",
             harness->question);
+    for (int i = 0; is_variant(harness, i); i++) {
+        fprintf(stderr, "%s%s", i == 0 ? " [--only " : "|",
+                harness->variants[i]);
+    }
+    fprintf(stderr, "%s\n", is_variant(harness, 0) ? "]" : "");
     exit(2);
 }
 
@@ -45,6 +55,17 @@ static double number_of(const struct harness *harness, const char *text,
         usage_exit(harness);
     }
     return number;
+}
+
+static const char *variant_of(const struct harness *harness, const char *text)
+{
+    for (int i = 0; is_variant(harness, i); i++) {
+        if (strcmp(harness->variants[i], text) == 0) {
+            return harness->variants[i];
+        }
+    }
+    usage_exit(harness);
+    return NULL;
 }
 
 /* The processor's name with blanks made dashes, for it is one word. */
@@ -110,11 +131,18 @@ void harness_start(struct harness *harness, int argc, char **argv)
         } else if (strcmp(argv[i], "--duration") == 0) {
             harness->duration_ms =
                 (int)(1000 * number_of(harness, value, 3600));
+        } else if (strcmp(argv[i], "--only") == 0) {
+            harness->only = variant_of(harness, value);
         } else {
             usage_exit(harness);
         }
     }
     print_machine(harness);
+}
+
+bool harness_wants(const struct harness *harness, const char *variant)
+{
+    return harness->only == NULL || strcmp(harness->only, variant) == 0;
 }
 
 void harness_run(struct harness *harness, const skua_runner_options *options,

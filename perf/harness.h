@@ -8,6 +8,7 @@
 #ifndef PERF_HARNESS_H
 #define PERF_HARNESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,7 +23,10 @@ struct harness {
     int loops;       /* --loops N; 0: 1 and 2 */
     int64_t count;   /* --count N: how many operations; the program's default */
     int duration_ms; /* --duration S, of one run; the program's default */
-    unsigned loops_now; /* of the runner under way */
+    unsigned loops_now;          /* of the runner under way */
+    const char *const *variants; /* what --only may name, NULL at the end; NULL:
+                                    there is no such option */
+    const char *only;            /* --only NAME; NULL: all */
 };
 
 /** One result over all runs. */
@@ -40,6 +44,9 @@ struct harness_series {
  * understood.
  */
 void harness_start(struct harness *harness, int argc, char **argv);
+
+/** Whether this variant is to be measured: all are, or --only names it. */
+bool harness_wants(const struct harness *harness, const char *variant);
 
 /**
  * Run `fn(arg)` as the main task of a runner with 1 and with 2 loops, or with

@@ -10,14 +10,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "harness.h"
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, LIMIT_MS = 10000 };
 
 static void run_child(const char *const *argv, int core, int input, int output)
 {
@@ -84,15 +86,28 @@ int child_start(struct child *child, const char *const *argv, int core)
     return 0;
 }
 
-int child_stop(struct child *child)
+/* Its status; -1 when it did not end in time, and was ended. */
+static int wait_for_end(pid_t pid)
 {
+    const struct timespec pause = {.tv_nsec = SKUA_MS};
+    int64_t until_ns = harness_now_ns() + LIMIT_MS * SKUA_MS;
     int status = -1;
 
-    (void)close(child->input);
-    if (child->pid > 0) {
-        (void)waitpid(child->pid, &status, 0);
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        if (harness_now_ns() >= until_ns) {
+            (void)kill(pid, SIGKILL);
+            (void)waitpid(pid, &status, 0);
+            return -1;
+        }
+        (void)nanosleep(&pause, NULL);
     }
-    return status == 0 ? 0 : -ECHILD;
+    return status;
+}
+
+int child_stop(struct child *child)
+{
+    (void)close(child->input);
+    return child->pid > 0 && wait_for_end(child->pid) == 0 ? 0 : -ECHILD;
 }
 
 int child_find(const char *name, char *path, size_t bytes)

@@ -23,7 +23,7 @@ struct child {
  */
 int child_start(struct child *child, const char *const *argv, int core);
 
-/** End it and wait. @return 0; -ECHILD when it failed */
+/** End it and wait, 10 s at most. @return 0; -ECHILD when it failed */
 int child_stop(struct child *child);
 
 /** The path of the program `name` beside this one. @return 0; -ENOENT */

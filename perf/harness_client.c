@@ -42,6 +42,7 @@ struct client {
     int64_t sent;
     int64_t count_from_ns; /* end of the warm-up */
     int64_t cpu_from_ns;   /* of the server, then; -1 before */
+    int64_t progress_from; /* then */
     int64_t end_ns;
 };
 
@@ -173,12 +174,18 @@ static int wait_and_receive(struct client *client)
     return status;
 }
 
+static int64_t progress_of(const struct client_plan *plan)
+{
+    return plan->progress == NULL ? 0 : atomic_load(plan->progress);
+}
+
 static bool is_over(struct client *client)
 {
     int64_t now_ns = harness_now_ns();
 
     if (client->cpu_from_ns < 0 && now_ns >= client->count_from_ns) {
         client->cpu_from_ns = harness_cpu_of_ns(client->plan->server);
+        client->progress_from = progress_of(client->plan);
         client->count_from_ns = now_ns;
     }
     return now_ns >= client->end_ns ||
@@ -207,6 +214,8 @@ static int exchange(struct client *client)
     }
     client->result->server_cpu_ns =
         harness_cpu_of_ns(client->plan->server) - client->cpu_from_ns;
+    client->result->progress =
+        progress_of(client->plan) - client->progress_from;
     client->result->seconds =
         (double)(harness_now_ns() - client->count_from_ns) / 1e9;
     client->result->unanswered = client->sent - client->result->all;

@@ -6,6 +6,7 @@
 #ifndef PERF_HARNESS_CLIENT_H
 #define PERF_HARNESS_CLIENT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -25,6 +26,7 @@ struct client_plan {
                          included */
     bool spin;        /* poll without sleeping */
     pid_t server;     /* whose CPU is wanted; 0: nobody's */
+    const atomic_llong *progress; /* what else the server counts, or NULL */
 };
 
 struct client_result {
@@ -33,6 +35,7 @@ struct client_result {
     int64_t unanswered;
     double seconds;
     int64_t server_cpu_ns;
+    int64_t progress; /* by how much it grew */
 };
 
 /**

@@ -2,7 +2,8 @@
 /*
  * harness_echo.c - Skua's echo server for the programs that measure it.
  * Threads     The loops'. A listener and an acceptor pinned to each; a task a
- *             connection, which any loop may run.
+ *             connection, and one a slice of a hog, which any loop may run
+ *             unless the hog is to be pinned.
  */
 #include "harness_echo.h"
 
@@ -16,11 +17,19 @@
 
 #include "harness.h"
 
-enum { BUFFER_BYTES = 4096, BACKLOG = 16384, HOG_MS = 20 };
+enum { BUFFER_BYTES = 4096, BACKLOG = 16384 };
+
+/* A hog: tasks one after the other. */
+struct chain {
+    struct server *server;
+    unsigned loop; /* pinned: where */
+};
 
 struct server {
     int loops;
-    int hogs;
+    struct hog_plan hogs;
+    hog_counter *counter;
+    struct chain chains[HOGS_MAX];
     int port;
     skua_future *ended;
     atomic_bool stopping;
@@ -80,15 +89,41 @@ static int start_listener(void *arg)
     return status;
 }
 
+static int hog_next(struct chain *chain);
+
 static int hog(void *arg)
 {
-    struct server *server = arg;
-    int64_t until_ns = skua_monotonic() + HOG_MS * SKUA_MS;
+    struct chain *chain = arg;
+    struct server *server = chain->server;
 
-    while (skua_monotonic() < until_ns) {
+    hog_slice(&server->hogs, server->counter);
+    return atomic_load(&server->stopping) ? 0 : hog_next(chain);
+}
+
+static int hog_next(struct chain *chain)
+{
+    skua_task_options options = {0};
+
+    if (chain->server->hogs.kind == HOG_PINNED) {
+        options.pinned = true;
+        options.loop =
+            skua_runner_get_loop(skua_get_running_runner(), chain->loop);
     }
-    return atomic_load(&server->stopping) ? 0
-                                          : skua_create_task(hog, server, NULL);
+    return skua_create_task_with(&options, hog, chain, NULL);
+}
+
+static int start_hogs(struct server *server)
+{
+    int status = 0;
+
+    for (int i = 0; i < server->hogs.count && status == 0; i++) {
+        struct chain *chain = &server->chains[i];
+
+        chain->server = server;
+        chain->loop = (unsigned)(i % server->loops);
+        status = hog_next(chain);
+    }
+    return status;
 }
 
 static void note_end(void *arg)
@@ -130,8 +165,8 @@ static int serve(void *arg)
     if (status == 0) {
         status = start_listeners(server);
     }
-    for (int i = 0; i < server->hogs && status == 0; i++) {
-        status = skua_create_task(hog, server, NULL);
+    if (status == 0) {
+        status = start_hogs(server);
     }
     if (status == 0) {
         printf("port %d\n", server->port);
@@ -152,21 +187,23 @@ void echo_serve_if_asked(int argc, char **argv)
         return;
     }
     server.loops = (int)strtol(argv[2], NULL, 10);
-    server.hogs = (int)strtol(argv[3], NULL, 10);
+    harness_check(hog_plan_read(argv[3], &server.hogs, &server.counter),
+                  "hogs");
     options.loops = (unsigned)server.loops;
     (void)harness_raise_files();
     harness_check(skua_run_with(&options, serve, &server, NULL), "server");
     exit(0);
 }
 
-int echo_start(struct child *child, int loops, int hogs, int core,
-               const char *trace)
+int echo_start(struct child *child, int loops, const struct hog_plan *hogs,
+               int core, const char *trace)
 {
     char path[4096];
     char loops_text[16];
-    char hogs_text[16];
+    char hogs_text[HOG_WORD_BYTES];
     const char *argv[] = {"strace", "-f",      "-c",       "-o",      trace,
                           path,     "--serve", loops_text, hogs_text, NULL};
+    const struct hog_plan none = {0};
     const int traced = 5; /* words that only tracing needs */
     ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
@@ -175,6 +212,6 @@ int echo_start(struct child *child, int loops, int hogs, int core,
     }
     path[length] = '\0';
     (void)snprintf(loops_text, sizeof(loops_text), "%d", loops);
-    (void)snprintf(hogs_text, sizeof(hogs_text), "%d", hogs);
+    hog_plan_write(hogs == NULL ? &none : hogs, hogs_text, sizeof(hogs_text));
     return child_start(child, trace == NULL ? argv + traced : argv, core);
 }

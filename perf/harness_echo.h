@@ -7,6 +7,7 @@
 #define PERF_HARNESS_ECHO_H
 
 #include "harness_child.h"
+#include "harness_hog.h"
 
 /**
  * Serve and end the process when argv asks for it, else return.
@@ -14,12 +15,13 @@
 void echo_serve_if_asked(int argc, char **argv);
 
 /**
- * Start this program as the server, with `hogs` tasks beside it that use the
- * CPU for 20 ms each, one after the other.
+ * Start this program as the server.
+ * @param hogs   tasks beside it, each a chain in which a slice creates the task
+ *               of the next one; NULL: none
  * @param trace  NULL, or the file for the count of its system calls (strace)
  * @return as child_start()
  */
-int echo_start(struct child *child, int loops, int hogs, int core,
-               const char *trace);
+int echo_start(struct child *child, int loops, const struct hog_plan *hogs,
+               int core, const char *trace);
 
 #endif

@@ -6,12 +6,24 @@
  * either made beforehand (futures=ready: the signalling alone) or one by one
  * by the side that is going to wait (futures=fresh). The first rounds are not
  * counted, so that both loops are awake.
+ *
+ * After sleep: what it takes one way, when both loops have had nothing to do
+ * for 5 ms. The floor are two threads that each sleep in epoll_wait() for an
+ * eventfd of their own. Loops and threads are pinned to cores 0 and 1.
  */
+#include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "harness.h"
+#include "histogram.h"
 
 enum { BATCH = 10000, WARM_ROUNDS = 1000 };
+enum { GAP_MS = 5, SLEPT_WARM = 5, SLEPT_MIN = 20 };
 
 struct pingpong {
     struct harness *harness;
@@ -176,17 +188,270 @@ static int measure_all(void *arg)
     return 0;
 }
 
-int main(int argc, char **argv)
+/* --- after sleep --- */
+
+/* Two sides, 0 and 1; whose turn it is owns what they share. */
+struct slept {
+    const struct harness *harness;
+    struct histogram *latency;
+    skua_future *turns[2]; /* tasks: what each side waits for */
+    int events[2];         /* threads: the same as eventfds ... */
+    int epolls[2];         /* ... and where each side waits */
+    int64_t end_ns;
+    int64_t rounds;
+    int64_t sent_ns;
+    bool over;
+};
+
+/* Before side 0 begins a round: whether it is the last one. */
+static void begin_round(struct slept *slept)
+{
+    slept->over = slept->rounds >= SLEPT_WARM + SLEPT_MIN &&
+                  harness_now_ns() >= slept->end_ns;
+    slept->sent_ns = skua_monotonic();
+}
+
+static void note_arrival(struct slept *slept)
+{
+    int64_t now_ns = skua_monotonic();
+
+    if (++slept->rounds > SLEPT_WARM) {
+        histogram_add(slept->latency, now_ns - slept->sent_ns);
+    }
+}
+
+static skua_future *new_turn(void)
+{
+    skua_future *turn;
+
+    harness_check(skua_future_new(NULL, &turn), "skua_future_new");
+    return turn;
+}
+
+static void await_turn(struct slept *slept, int side)
+{
+    harness_check(skua_await(slept->turns[side], NULL), "skua_await");
+}
+
+/* By `side`, between its turn and giving the other one its turn. */
+static void renew_turn(struct slept *slept, int side)
+{
+    skua_future_unref(slept->turns[side]);
+    slept->turns[side] = new_turn();
+}
+
+static void give_turn(struct slept *slept, int side)
+{
+    complete(skua_future_ref(slept->turns[side]));
+}
+
+static int ping_slept(void *arg)
+{
+    struct slept *slept = arg;
+
+    harness_pin(0);
+    while (!slept->over) {
+        harness_check(skua_sleep(GAP_MS * SKUA_MS), "skua_sleep");
+        begin_round(slept);
+        give_turn(slept, 1);
+        await_turn(slept, 0);
+        renew_turn(slept, 0);
+    }
+    return 0;
+}
+
+static int pong_slept(void *arg)
+{
+    struct slept *slept = arg;
+    bool over = false;
+
+    harness_pin(1);
+    while (!over) {
+        await_turn(slept, 1);
+        note_arrival(slept);
+        renew_turn(slept, 1);
+        over = slept->over; /* the other side owns it from now on */
+        give_turn(slept, 0);
+    }
+    return 0;
+}
+
+static int play_tasks(void *arg)
+{
+    struct slept *slept = arg;
+    skua_task_options options = {.pinned = true};
+    skua_task *tasks[2];
+
+    slept->turns[0] = new_turn();
+    slept->turns[1] = new_turn();
+    for (int i = 1; i >= 0; i--) {
+        options.loop =
+            skua_runner_get_loop(skua_get_running_runner(), (unsigned)i);
+        harness_check(skua_create_task_with(&options,
+                                            i == 0 ? ping_slept : pong_slept,
+                                            slept, &tasks[i]),
+                      "skua_create_task_with");
+    }
+    for (int i = 0; i < 2; i++) {
+        harness_check(skua_await(tasks[i], NULL), "skua_await");
+        skua_future_unref(tasks[i]);
+        skua_future_unref(slept->turns[i]);
+    }
+    return 0;
+}
+
+/* Loop 0 is in this thread. */
+static void *run_tasks(void *arg)
+{
+    const skua_runner_options options = {.loops = 2};
+
+    harness_check(skua_run_with(&options, play_tasks, arg, NULL),
+                  "skua_run_with");
+    return NULL;
+}
+
+/* Sleep until the turn of `side`, or until `timeout_ms` is over. */
+static void wait_event(const struct slept *slept, int side, int timeout_ms)
+{
+    struct epoll_event event;
+    int count;
+
+    do {
+        count = epoll_wait(slept->epolls[side], &event, 1, timeout_ms);
+    } while (count < 0 && errno == EINTR);
+    if (count > 0) {
+        eventfd_t value;
+
+        (void)eventfd_read(slept->events[side], &value);
+    }
+}
+
+static void *pong_thread(void *arg)
+{
+    struct slept *slept = arg;
+    bool over = false;
+
+    harness_pin(1);
+    while (!over) {
+        wait_event(slept, 1, -1);
+        note_arrival(slept);
+        over = slept->over;
+        (void)eventfd_write(slept->events[0], 1);
+    }
+    return NULL;
+}
+
+static void *run_threads(void *arg)
+{
+    struct slept *slept = arg;
+    pthread_t pong;
+
+    for (int i = 0; i < 2; i++) {
+        struct epoll_event event = {.events = EPOLLIN};
+
+        slept->events[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        slept->epolls[i] = epoll_create1(EPOLL_CLOEXEC);
+        if (epoll_ctl(slept->epolls[i], EPOLL_CTL_ADD, slept->events[i],
+                      &event) != 0) {
+            harness_check(-errno, "epoll_ctl");
+        }
+    }
+    harness_check(-pthread_create(&pong, NULL, pong_thread, slept),
+                  "pthread_create");
+    harness_pin(0);
+    while (!slept->over) {
+        wait_event(slept, 0, GAP_MS);
+        begin_round(slept);
+        (void)eventfd_write(slept->events[1], 1);
+        wait_event(slept, 0, -1);
+    }
+    (void)pthread_join(pong, NULL);
+    for (int i = 0; i < 2; i++) {
+        (void)close(slept->events[i]);
+        (void)close(slept->epolls[i]);
+    }
+    return NULL;
+}
+
+/* In a thread of its own, which may be pinned. */
+static void run_slept(struct slept *slept, void *(*run)(void *),
+                      struct harness_series series[2])
+{
+    pthread_t thread;
+
+    histogram_clear(slept->latency);
+    slept->rounds = 0;
+    slept->over = false;
+    slept->end_ns = harness_now_ns() + slept->harness->duration_ms * SKUA_MS;
+    harness_check(-pthread_create(&thread, NULL, run, slept), "pthread_create");
+    (void)pthread_join(thread, NULL);
+    harness_series_add(&series[0],
+                       (double)histogram_percentile(slept->latency, 50) / 1e3);
+    harness_series_add(&series[1],
+                       (double)histogram_percentile(slept->latency, 99) / 1e3);
+}
+
+static void begin_slept(const struct harness *harness, const char *system,
+                        struct harness_series series[2])
+{
+    static const char *const names[2] = {"p50", "p99"};
+
+    for (int i = 0; i < 2; i++) {
+        harness_series_begin(&series[i], harness, "us",
+                             "tasks=2,loops=2,after_sleep_ms=%d,one-way,%s",
+                             GAP_MS, names[i]);
+        harness_series_system(&series[i], system);
+    }
+}
+
+static void measure_slept(const struct harness *harness)
+{
+    struct slept slept = {.harness = harness, .latency = histogram_new()};
+    struct harness_series tasks[2];
+    struct harness_series threads[2];
+
+    harness_check(slept.latency == NULL ? -ENOMEM : 0, "histogram_new");
+    begin_slept(harness, "skua", tasks);
+    begin_slept(harness, "eventfd", threads);
+    for (int i = 0; i < harness->runs; i++) {
+        run_slept(&slept, run_tasks, tasks);
+        run_slept(&slept, run_threads, threads);
+    }
+    for (int i = 0; i < 2; i++) {
+        harness_series_end(&tasks[i]);
+        harness_series_end(&threads[i]);
+    }
+    free(slept.latency);
+}
+
+static void measure_awake(struct pingpong *game)
 {
     const skua_runner_options spinning = {.spin = SKUA_SPIN_FIXED};
-    struct harness harness = {.question = "pingpong", .count = 100000};
+
+    game->spin = "adaptive";
+    harness_run(game->harness, NULL, measure_all, game);
+    game->spin = "fixed";
+    harness_run(game->harness, &spinning, measure_all, game);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const variants[] = {"awake", "slept", NULL};
+    struct harness harness = {
+        .question = "pingpong",
+        .count = 100000,
+        .duration_ms = 1000,
+        .variants = variants,
+    };
     static struct pingpong game;
 
     harness_start(&harness, argc, argv);
     game.harness = &harness;
-    game.spin = "adaptive";
-    harness_run(&harness, NULL, measure_all, &game);
-    game.spin = "fixed";
-    harness_run(&harness, &spinning, measure_all, &game);
+    if (harness_wants(&harness, "awake")) {
+        measure_awake(&game);
+    }
+    if (harness_wants(&harness, "slept") && harness.loops != 1) {
+        measure_slept(&harness);
+    }
     return 0;
 }

@@ -3,7 +3,8 @@
  * echo_epoll.c - the floor under every echo server: raw epoll, no runtime.
  *
  * Level-triggered, one recv and one send per event, a listener and an epoll
- * set per thread: echo_epoll THREADS. Prints `port N`, ends at the end of its
+ * set per thread, and hogs as threads of their own, as the kernel alone would
+ * have it: echo_epoll THREADS [HOGS]. Prints `port N`, ends at the end of its
  * input. Short writes drop the connection; the client never causes one.
  */
 #ifndef _GNU_SOURCE
@@ -18,6 +19,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "harness_hog.h"
 
 enum { BUFFER_BYTES = 4096, EVENTS = 256, BACKLOG = 16384, THREADS_MAX = 64 };
 
@@ -100,14 +103,40 @@ static void *serve(void *arg)
     return NULL;
 }
 
+struct hogs {
+    struct hog_plan plan;
+    hog_counter *counter;
+};
+
+static void *hog(void *arg)
+{
+    struct hogs *hogs = arg;
+
+    for (;;) {
+        hog_slice(&hogs->plan, hogs->counter);
+    }
+    return NULL;
+}
+
+static void start_thread(void *(*fn)(void *), void *arg)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, fn, arg) != 0) {
+        exit(1);
+    }
+}
+
 int main(int argc, char **argv)
 {
     int threads = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 1;
     int listeners[THREADS_MAX];
     struct sockaddr_in address = {0};
     socklen_t bytes = sizeof(address);
+    static struct hogs hogs;
 
-    if (threads < 1 || threads > THREADS_MAX) {
+    if (threads < 1 || threads > THREADS_MAX ||
+        (argc > 2 && hog_plan_read(argv[2], &hogs.plan, &hogs.counter) != 0)) {
         return 2;
     }
     for (int i = 0; i < threads; i++) {
@@ -117,11 +146,10 @@ int main(int argc, char **argv)
     printf("port %d\n", ntohs(address.sin_port));
     (void)fflush(stdout);
     for (int i = 1; i < threads; i++) {
-        pthread_t thread;
-
-        if (pthread_create(&thread, NULL, serve, &listeners[i]) != 0) {
-            return 1;
-        }
+        start_thread(serve, &listeners[i]);
+    }
+    for (int i = 0; i < hogs.plan.count; i++) {
+        start_thread(hog, &hogs);
     }
     (void)serve(&listeners[0]);
     return 0;
