@@ -423,6 +423,18 @@ int skui_loop_poll(skua_loop *loop, int64_t timeout_ns)
     return delivered;
 }
 
+/* What is queued may be worth a wake by now: its slices are known better than
+ * when it was pushed. */
+static void loop_offer(skua_loop *loop)
+{
+    /* relaxed: a hint */
+    if (skui_loop_has_siblings(loop) &&
+        skui_load_relaxed(&loop->runner->idle) > 0) {
+        skui_runner_notify(loop->runner, loop,
+                           skui_ready_stealable_count(&loop->ready));
+    }
+}
+
 /* Phases 1 to 3: wait if there is nothing to do, and poll if that is due. */
 static void loop_wait_and_poll(skua_loop *loop, int64_t deadline_ns)
 {
@@ -438,6 +450,7 @@ static void loop_wait_and_poll(skua_loop *loop, int64_t deadline_ns)
     if (!loop->polled && loop_poll_is_due(loop)) {
         (void)skui_loop_poll(loop, 0);
         loop_take_injected_in_turn(loop);
+        loop_offer(loop);
     }
     loop->polled = false;
     if (loop->idle.watched != 0) {

@@ -377,10 +377,8 @@ static void idle_announce(skua_loop *loop, bool sleeps)
         return;
     }
     /* PK2 (seq_cst): as above. */
-    if (skui_fetch_sub_seq_cst(&runner->idle, 1u) == 1 &&
-        runner->total > runner->count) {
-        skui_sentinel_start(runner); /* a spare one looks from here on */
-    }
+    (void)skui_fetch_sub_seq_cst(&runner->idle, 1u);
+    skui_sentinel_start(runner); /* here, not while a task waits for it */
 }
 
 /* Whether somebody has given a loop away since the last look. */
@@ -561,14 +559,17 @@ static void notify_spare(skua_runner *runner)
     }
 }
 
-/* Whether a loop sleeps that may have announced it before the last push. */
-static bool runner_has_parked(skua_runner *runner)
+/* Whether another loop sleeps that may have announced it before the last push.
+ * This one may be PARKED itself: what its sleep's poll delivers is pushed
+ * before it takes the announcement back. */
+static bool runner_has_parked(skua_runner *runner, const skua_loop *self)
 {
     for (unsigned i = 0; i < runner->count; i++) {
         /* PK1 (seq_cst): looked at after PK5; a loop that parks later looks at
          * the queues after that. */
-        if (skui_load_seq_cst(&runner->loops[i]->park_state) ==
-            SKUI_PARK_PARKED) {
+        if (runner->loops[i] != self &&
+            skui_load_seq_cst(&runner->loops[i]->park_state) ==
+                SKUI_PARK_PARKED) {
             return true;
         }
     }
@@ -612,5 +613,5 @@ void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued)
          * this search, so look again as every searcher does. Loops that are
          * awake, if not yet on a core, look for themselves. */
         (void)skui_fetch_sub_seq_cst(&runner->searching, 1u);
-    } while (runner_queued(runner) > 0 && runner_has_parked(runner));
+    } while (runner_queued(runner) > 0 && runner_has_parked(runner, self));
 }

@@ -17,6 +17,7 @@
 
 #include "runner.h"
 #include "thread.h"
+#include "tls.h"
 
 static void *relief_thread(void *arg)
 {

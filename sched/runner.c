@@ -245,7 +245,6 @@ static void *runner_thread(void *arg)
 
 static void runner_stop_threads(skua_runner *runner)
 {
-    skui_relief_stop(runner);
     for (unsigned i = 1; i <= runner->started; i++) {
         skui_loop_request_stop(runner->loops[i]);
     }
@@ -255,6 +254,7 @@ static void runner_stop_threads(skua_runner *runner)
         skui_store_relaxed(&runner->loops[i]->stop_requested, false);
     }
     runner->started = 0;
+    skui_relief_stop(runner); /* none of those starts a spare one any more */
 }
 
 /* Create the threads of loops 1..; 0 or a negative errno. */

@@ -74,6 +74,9 @@ bool skui_timers_cancel(struct skui_timers *timers, struct skui_timer *timer);
  */
 size_t skui_timers_fire_due(struct skui_timers *timers, int64_t now_ns,
                             skui_timer_fire_fn *fire, void *arg);
+/* The same, unless somebody else has the lock just now. */
+size_t skui_timers_try_fire_due(struct skui_timers *timers, int64_t now_ns,
+                                skui_timer_fire_fn *fire, void *arg);
 
 /*
  * When to look again: the earliest deadline, or with very many candidates a

@@ -37,6 +37,7 @@
 #include "../future.h"
 #include "../loop.h"
 #include "../memory.h"
+#include "../thread.h"
 
 enum {
     RING_CAPACITY = 1024,
