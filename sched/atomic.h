@@ -4,7 +4,8 @@
  *
  * Every shared field is spelled _Atomic(T) and reached through these macros,
  * so that a model checker can replace them in one place. Fences are not
- * offered: the race detector does not follow them.
+ * offered: the race detector does not follow them. A barrier for the compiler
+ * is, for who has the other thread call skui_membarrier().
  */
 #ifndef SKUI_ATOMIC_H
 #define SKUI_ATOMIC_H
@@ -87,6 +88,9 @@
     atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
 #define skui_fetch_and_acq_rel(p, v)                                           \
     atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)
+
+/* The compiler moves no load or store across it; the core may. */
+#define skui_compiler_barrier() atomic_signal_fence(memory_order_seq_cst)
 
 /* Tell the core that this thread spins. */
 static inline void skui_cpu_relax(void)

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "debug.h"
+#include "membarrier.h"
 #include "overflow.h"
 #include "runner.h"
 #include "task.h"
@@ -89,7 +90,9 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
 {
     loop->handler = NULL;
     loop->handler_arg = NULL;
-    skui_ready_init(&loop->ready);
+    skui_ready_init(&loop->ready, skui_membarrier_is_granted()
+                                      ? SKUI_READY_EXPEDITED
+                                      : SKUI_READY_FENCED);
     skui_timers_restart(&loop->timers, skui_clock_now());
     loop->current = NULL;
     loop->current_handle = NULL;

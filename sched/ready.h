@@ -5,16 +5,21 @@
  * Pinned work lies in an unbounded list that only the owner touches; stealable
  * work in a ring that thieves take from the old end. Each entry has a ticket
  * and the owner runs the lower one. The owner claims stealable work in small
- * batches with one compare-and-swap.
+ * batches with one compare-and-swap, and runs them without another. A thief
+ * takes back what is left of the batch of an owner that is stuck; see ready.c.
  *
- *                 push  pop  spill  steal(victim)  hints
- *   push/pop/spill x     x    x      -              -     (owner only)
- *   steal(victim)  -     -    -      -              -     (any thread)
+ *                   push  pop  spill  steal(victim)  revoke(victim)  hints
+ *   push/pop/spill   x     x    x      -              -               -
+ *   steal(victim)    -     -    -      -              -               -
+ *   revoke(victim)   -     -    -      -              x               -
+ *
+ * The first row is the owner's, the others any thread's.
  */
 #ifndef SKUI_READY_H
 #define SKUI_READY_H
 
 #include "runnable.h"
+#include "spinlock.h"
 
 #ifndef SKUI_READY_RING_CAPACITY
 #define SKUI_READY_RING_CAPACITY 256
@@ -27,11 +32,34 @@
 
 SKUI_BEGIN_DECLS
 
-/* What the owner has claimed: plain memory, the owner's alone. */
+/* What orders the owner's pop and a thief's revocation. */
+enum skui_ready_barrier {
+    SKUI_READY_EXPEDITED, /* the thief alone, by skui_membarrier() */
+    SKUI_READY_FENCED,    /* both, each for itself: where that is refused */
+};
+
+/*
+ * What the owner has claimed. Its states, each but the first with entries in
+ * [position, end) of `span`:
+ *
+ *   empty    span is 0                   the owner may fill it
+ *   claimed  not taken                   the entries are the owner's
+ *   taken    taken, under the lock       those below `kept` are the owner's,
+ *                                        the others the thief's
+ *
+ * The owner alone changes `span`, and makes a taken batch an empty one.
+ */
 struct skui_ready_batch {
-    uint32_t position;
-    uint32_t count;
+    _Atomic(uint32_t) span;    /* RQ3; position | end << 16, or 0: empty */
+    _Atomic(uint32_t) revoked; /* RQ3; written under the lock */
+    struct skui_spinlock lock; /* of thieves and of an owner who lost one */
+    uint16_t kept;             /* guarded by lock */
+    bool taken;                /* guarded by lock */
+    uint8_t barrier;           /* enum skui_ready_barrier; constant */
+    /* The owner writes both while `span` is 0; RQ3. Tickets are copies: who
+     * took an entry may have run and queued it again. */
     struct skui_runnable *entries[SKUI_READY_BATCH_CAPACITY];
+    uint64_t tickets[SKUI_READY_BATCH_CAPACITY];
 };
 
 struct skui_ready {
@@ -48,7 +76,7 @@ struct skui_ready {
     _Atomic(struct skui_runnable *) ring[SKUI_READY_RING_CAPACITY];
 };
 
-void skui_ready_init(struct skui_ready *queue);
+void skui_ready_init(struct skui_ready *queue, enum skui_ready_barrier barrier);
 
 /* Owner: queue work that only this loop may run. */
 static inline void skui_ready_push_pinned(struct skui_ready *queue,
@@ -69,11 +97,17 @@ static inline void skui_ready_push_pinned(struct skui_ready *queue,
 bool skui_ready_push_stealable(struct skui_ready *queue,
                                struct skui_runnable *runnable);
 
+/* Owner: whether its batch is empty; one that was taken unnoticed is not. */
+static inline bool skui_ready_has_no_batch(struct skui_ready *queue)
+{
+    return skui_load_relaxed(&queue->batch.span) == 0; /* relaxed: owner's */
+}
+
 /* Owner: whether all that lies here is pinned: with one loop it always is. */
 static inline bool skui_ready_is_all_pinned(struct skui_ready *queue)
 {
     /* relaxed: owner's tail; a stale head only sends to the long way */
-    return queue->batch.position == queue->batch.count &&
+    return skui_ready_has_no_batch(queue) &&
            skui_load_relaxed(&queue->tail) == skui_load_relaxed(&queue->head);
 }
 
@@ -101,7 +135,8 @@ struct skui_runnable *skui_ready_pop_either(struct skui_ready *queue,
 
 /*
  * Owner: the entry with the lowest ticket, if that is below `before_ticket`;
- * else NULL.
+ * else NULL. That may be after skui_ready_is_empty() said false: if the batch
+ * had been taken; now it says true.
  */
 static inline struct skui_runnable *skui_ready_pop(struct skui_ready *queue,
                                                    uint64_t before_ticket)
@@ -121,8 +156,7 @@ static inline uint64_t skui_ready_next_ticket(const struct skui_ready *queue)
 static inline bool skui_ready_has_one(struct skui_ready *queue)
 {
     /* relaxed, both: a thief only makes it less */
-    return queue->pinned_head == NULL &&
-           queue->batch.position == queue->batch.count &&
+    return queue->pinned_head == NULL && skui_ready_has_no_batch(queue) &&
            skui_load_relaxed(&queue->tail) - skui_load_relaxed(&queue->head) <=
                1;
 }
@@ -149,14 +183,45 @@ size_t skui_ready_spill(struct skui_ready *queue, struct skui_runnable **out);
  */
 size_t skui_ready_steal(struct skui_ready *victim, struct skui_ready *thief);
 
+/*
+ * The owner of `thief`: move what is left of the batch of `victim`, which is
+ * another queue, to the thief's ring; returns how many. 0 as well when another
+ * thread looks at that batch, when it does not fit, and when the system has
+ * come to refuse the barrier; it waits for nobody. Costs 15 us, and the victim
+ * 8 us, so it is for owners that do not get on.
+ */
+size_t skui_ready_revoke(struct skui_ready *victim, struct skui_ready *thief);
+
+/* Any thread, a hint: whether there is a batch to revoke. The line is the
+ * owner's: not to be asked all the time. */
+static inline bool skui_ready_has_batch(struct skui_ready *queue)
+{
+    /* relaxed, both: a hint; of a batch that is taken the owner knows nothing
+     * yet */
+    return skui_load_relaxed(&queue->batch.span) != 0 &&
+           skui_load_relaxed(&queue->batch.revoked) == 0;
+}
+
+/* The steps of pop and revocation, for tests that interleave them. */
+
+/* Owner, step 1: take the first entry of the batch; returns its position. */
+uint32_t skui_ready_pop_announce(struct skui_ready *queue);
+/* Owner, step 2: false if a thief has got that entry. */
+bool skui_ready_pop_confirm(struct skui_ready *queue, uint32_t position);
+/* Thief, step 1, before its barrier: false if that is all. */
+bool skui_ready_revoke_begin(struct skui_ready *victim, size_t room);
+/* Thief, step 3: take into `out`, which has room for SKUI_READY_BATCH_CAPACITY,
+ * if `ordered`: the barrier was granted; returns how many. */
+size_t skui_ready_revoke_end(struct skui_ready *victim, size_t room,
+                             bool ordered, struct skui_runnable **out);
+
 /* Any thread: how much a thief would see; exact only for the owner. */
 size_t skui_ready_stealable_count(struct skui_ready *queue);
 
-/* Owner. */
+/* Owner; see skui_ready_pop(). */
 static inline bool skui_ready_is_empty(struct skui_ready *queue)
 {
-    return queue->pinned_head == NULL &&
-           queue->batch.position == queue->batch.count &&
+    return queue->pinned_head == NULL && skui_ready_has_no_batch(queue) &&
            skui_ready_stealable_count(queue) == 0;
 }
 

@@ -13,6 +13,7 @@
 #include "future.h"
 #include "log.h"
 #include "loop.h"
+#include "membarrier.h"
 #include "overflow.h"
 #include "stack.h"
 #include "task.h"
@@ -45,6 +46,7 @@ static void runtime_after_fork(void)
     skui_tls_after_fork();
     skui_tasks_after_fork();
     skui_memory_after_fork();
+    skui_membarrier_after_fork();
     skui_stack_after_fork();
     skui_overflow_after_fork();
     skui_loops_after_fork();
@@ -63,6 +65,7 @@ static void runtime_set_up(void)
     skui_object_class_init(SKUI_OBJECT_WAITER, sizeof(struct skui_waiter));
     skui_handle_classes_init();
     skui_debug_init();
+    skui_membarrier_init();
     skui_clock_calibrate();
     (void)skui_known_cores(); /* for who may not read files */
     skui_overflow_set_describer(runtime_describe);

@@ -105,7 +105,7 @@ struct Storm {
     Storm()
     {
         for (auto &queue : queues) {
-            skui_ready_init(&queue);
+            skui_ready_init(&queue, SKUI_READY_EXPEDITED);
         }
     }
 

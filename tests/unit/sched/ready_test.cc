@@ -19,7 +19,7 @@ constexpr size_t capacity = SKUI_READY_RING_CAPACITY;
 struct Queue {
     Queue()
     {
-        skui_ready_init(&ready);
+        skui_ready_init(&ready, SKUI_READY_EXPEDITED);
     }
     skui_ready ready;
 };
