@@ -77,6 +77,7 @@ struct skui_idle {
     bool searching;          /* counted in runner->searching */
     bool sentinel_due;       /* the tick ended its sleep: no single is spared */
     bool ticked;             /* as above, until the next sleep */
+    unsigned calm_looks;     /* of a spare loop, in a row */
     uint64_t slice_ticks;    /* average of recent slices */
     uint64_t price_ticks;    /* of a wake: what queued work must exceed */
     uint64_t taken_at_ticks; /* when others last took the core ... */

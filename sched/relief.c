@@ -19,6 +19,10 @@
 #include "thread.h"
 #include "tls.h"
 
+/* Without a stuck loop, until the pressure counts as gone: between two long
+ * steps a loop is not stuck. */
+enum { CALM_LOOKS = 32 };
+
 static void *relief_thread(void *arg)
 {
     skua_loop *loop = arg;
@@ -92,6 +96,13 @@ void skui_relief_call(skua_runner *runner)
     }
 }
 
+static void relief_set(skua_runner *runner, bool relieves)
+{
+    /* relaxed: a hint; what is left undone is done at the next tick */
+    skui_store_relaxed(&runner->relief.is_relieving, relieves);
+    skui_sentinel_pace(runner, relieves);
+}
+
 void skui_relief_look(skua_loop *loop)
 {
     skua_runner *runner = loop->runner;
@@ -101,12 +112,14 @@ void skui_relief_look(skua_loop *loop)
     if (skui_load_relaxed(&runner->idle) == 0) {
         found = skui_stuck_look(loop);
     }
-    /* relaxed: a hint; what is left undone is done at the next tick */
-    skui_store_relaxed(&runner->relief.is_relieving, found > 0);
-    skui_sentinel_pace(runner, found > 0);
     if (found > 0) {
+        loop->idle.calm_looks = 0;
+        relief_set(runner, true);
         (void)skui_loop_take_injected(loop);
         skui_relief_start(runner); /* for when this one is held up itself */
+    } else if (++loop->idle.calm_looks >= CALM_LOOKS) {
+        loop->idle.calm_looks = 0;
+        relief_set(runner, false);
     }
 }
 

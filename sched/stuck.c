@@ -17,7 +17,6 @@
 
 #include "runner.h"
 
-#define skui_ready_revoke(a, b) 0
 enum { CALM_LOOKS = 16 }; /* of a loop that moves, before it is let go */
 
 static uint64_t loop_progress(skua_loop *loop)
