@@ -54,13 +54,8 @@ static const char *const size_names[SIZES + 1] = {
 /* Whether the runner can be told to do that. */
 static bool set_wake(skua_runner_options *options, int which)
 {
-    /* When there is a choice:
-     *     options->wake =
-     *         which == ALWAYS ? SKUA_WAKE_ALWAYS : SKUA_WAKE_PRICED;
-     *     return true;
-     */
-    (void)options;
-    return which != ALWAYS;
+    options->wake = which == ALWAYS ? SKUA_WAKE_ALWAYS : SKUA_WAKE_PRICED;
+    return true;
 }
 
 static void use_time(int64_t ns)

@@ -89,6 +89,36 @@ unsigned skui_usable_cores(void)
     return quota > 0 && quota < cores ? quota : cores;
 }
 
+int skui_cores_here(void)
+{
+    return sched_getcpu();
+}
+
+_Static_assert(sizeof(struct skui_cores_mask) == sizeof(cpu_set_t),
+               "a mask is one of the system's");
+
+bool skui_cores_keep_off(pid_t thread, int core, struct skui_cores_mask *former)
+{
+    cpu_set_t others;
+
+    if (core < 0 || core >= CPU_SETSIZE ||
+        sched_getaffinity(thread, sizeof(others), &others) != 0) {
+        return false;
+    }
+    memcpy(former, &others, sizeof(others));
+    CPU_CLR(core, &others);
+    return CPU_COUNT(&others) > 0 &&
+           sched_setaffinity(thread, sizeof(others), &others) == 0;
+}
+
+void skui_cores_restore(const struct skui_cores_mask *former)
+{
+    cpu_set_t mask;
+
+    memcpy(&mask, former, sizeof(mask));
+    (void)sched_setaffinity(0, sizeof(mask), &mask);
+}
+
 static _Atomic(unsigned) known_cores; /* relaxed: the same by whoever reads */
 
 unsigned skui_cores_if_known(void)

@@ -5,6 +5,8 @@
 #ifndef SKUI_CORES_H
 #define SKUI_CORES_H
 
+#include <sys/types.h>
+
 #include "atomic.h"
 
 SKUI_BEGIN_DECLS
@@ -16,6 +18,23 @@ unsigned skui_usable_cores(void);
 unsigned skui_known_cores(void);
 /* Where no files may be read: 0 when nobody has read them yet. */
 unsigned skui_cores_if_known(void);
+
+/* The core that this thread runs on; -1: unknown. */
+int skui_cores_here(void);
+
+/* Where a thread may run besides, while it is kept off a core. */
+struct skui_cores_mask {
+    uint64_t bits[16];
+};
+
+/*
+ * Let another thread of the process wake elsewhere than on `core`, if it may
+ * run elsewhere; true if so: then that thread calls skui_cores_restore() with
+ * what is in `former`.
+ */
+bool skui_cores_keep_off(pid_t thread, int core,
+                         struct skui_cores_mask *former);
+void skui_cores_restore(const struct skui_cores_mask *former);
 
 SKUI_END_DECLS
 

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "debug.h"
 #include "membarrier.h"
@@ -29,7 +30,6 @@ enum {
     POLLS_PER_TURN = 8, /* each is 61 runs, a block of overflow is 64 */
     POLL_INTERVAL_NS = 50000,
     SPIN_NS = 50000,
-    WAKE_NS = 30000,  /* what waking a sleeping core costs */
     SLICE_NS = 50000, /* an estimate before the first slice */
 };
 
@@ -117,7 +117,6 @@ static void loop_reset(skua_loop *loop, skua_runner *runner, unsigned index)
     loop->idle.spin_ns = SPIN_NS;
     loop->idle.gap_ns = 4L * SPIN_NS; /* no spinning before it has paid */
     loop->idle.slice_ticks = skui_clock_ticks_of(SLICE_NS);
-    loop->idle.price_ticks = 2 * skui_clock_ticks_of(WAKE_NS);
     loop->runner = runner;
     loop->index = index;
     loop->spare = runner != NULL && index >= runner->count;
@@ -631,6 +630,7 @@ int skui_loop_enter(skua_loop *loop)
     }
     skui_coroutine_init_thread(&loop->scheduler);
     loop->thread = pthread_self();
+    loop->thread_id = gettid();
     skui_loop_set_self(loop);
     skui_executor_add_loops(1);
     /* PK1 (seq_cst): awake; the first iteration looks at the inbox. */

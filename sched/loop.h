@@ -16,9 +16,11 @@
 
 #include "clock.h"
 #include "context.h"
+#include "cores.h"
 #include "coroutine.h"
 #include "inbox.h"
 #include "poller.h"
+#include "pressure.h"
 #include "ready.h"
 #include "skua/loop.h"
 #include "skua/runner.h"
@@ -57,6 +59,8 @@ struct skui_counters {
     _Atomic(uint64_t) polls;
     _Atomic(uint64_t) parks;
     _Atomic(uint64_t) wakes_sent;
+    _Atomic(uint64_t)
+        wakes_saved; /* others slept, and work was not worth one */
     _Atomic(uint64_t) spins;
     _Atomic(uint64_t) spins_paid;
     _Atomic(uint64_t) stuck;         /* looks that found a loop stuck ... */
@@ -69,17 +73,21 @@ struct skui_counters {
 struct skui_idle {
     skua_spin_policy policy;
     int64_t spin_ns;
-    int64_t gap_ns;          /* average of recent idle gaps */
-    unsigned victim;         /* where to look next */
-    uint32_t seen_head;      /* of a victim with a single task ... */
-    unsigned seen_victim;    /* ... that is left to its owner ... */
-    int64_t seen_at_ns;      /* ... if it moves soon */
-    bool searching;          /* counted in runner->searching */
-    bool sentinel_due;       /* the tick ended its sleep: no single is spared */
-    bool ticked;             /* as above, until the next sleep */
-    unsigned calm_looks;     /* of a spare loop, in a row */
-    uint64_t slice_ticks;    /* average of recent slices */
-    uint64_t price_ticks;    /* of a wake: what queued work must exceed */
+    int64_t gap_ns;       /* average of recent idle gaps */
+    unsigned victim;      /* where to look next */
+    uint32_t seen_head;   /* of a victim with a single task ... */
+    unsigned seen_victim; /* ... that is left to its owner ... */
+    int64_t seen_at_ns;   /* ... if it moves soon */
+    bool searching;       /* counted in runner->searching */
+    bool sentinel_due;    /* the tick ended its sleep: no single is spared */
+    bool ticked;          /* as above, until the next sleep */
+    unsigned calm_looks;  /* of a spare loop, in a row */
+    uint64_t slice_ticks; /* average of recent slices */
+    _Atomic(uint64_t) woken_at_ticks; /* relaxed: by who woke it last */
+    _Atomic(int) core;                /* relaxed: where it went to sleep */
+    _Atomic(bool) kept_off; /* CP1: its waker did not want it on its own core */
+    struct skui_cores_mask allowed; /* where it may run else, if so */
+    struct skui_pressure pressure;
     uint64_t taken_at_ticks; /* when others last took the core ... */
     unsigned taken;          /* ... and how often in a row */
     /* Relaxed, by any loop of the runner: while a core is wanted by others,
@@ -159,6 +167,7 @@ struct skua_loop {
     _Atomic(uint32_t) fork_generation; /* relaxed: stale futures compare it */
     struct skui_executor_slot *executor_slot; /* the runner's or its own */
     pthread_t thread;                         /* valid while running */
+    pid_t thread_id;                          /* as above */
 };
 
 /* The counters' owner only. Relaxed: one writer. */
@@ -294,6 +303,8 @@ bool skui_loop_unwatch(skua_loop *loop);
 bool skui_park_try_wake(skua_loop *loop);
 /* Fire what is due for a loop whose thread is held up; returns how many. */
 size_t skui_loop_fire_timers_for(skua_loop *loop);
+/* park.c: wake another loop, to learn what that takes. */
+void skui_park_calibrate(skua_runner *runner);
 /* park.c: let go of the searcher's role. */
 void skui_idle_found(skua_loop *loop);
 

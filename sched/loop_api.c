@@ -432,6 +432,11 @@ int skua_loop_get_stats(const skua_loop *loop, skua_loop_stats *out_stats)
     out_stats->wakes_sent = skui_load_relaxed(&counters->wakes_sent);
     out_stats->spins = skui_load_relaxed(&counters->spins);
     out_stats->spins_paid = skui_load_relaxed(&counters->spins_paid);
+    out_stats->wakes_saved = skui_load_relaxed(&counters->wakes_saved);
+    out_stats->stuck = skui_load_relaxed(&counters->stuck);
+    out_stats->revoked = skui_load_relaxed(&counters->revoked);
+    out_stats->timers_for = skui_load_relaxed(&counters->timers_for);
+    out_stats->delivered_for = skui_load_relaxed(&counters->delivered_for);
     return 0;
 }
 

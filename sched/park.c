@@ -37,6 +37,7 @@
  */
 #include <errno.h>
 
+#include "cores.h"
 #include "loop.h"
 #include "runner.h"
 #include "task.h"
@@ -53,6 +54,7 @@ enum {
     TAKEN_LIMIT = 3,          /* a row of so many ends spinning ... */
     GIVE_WAY_NS = 4000000,    /* ... for this long, and twice as long ... */
     GIVE_WAY_DOUBLINGS = 8,   /* ... when it comes again at once, this often */
+    CALIBRATE_NS = 20000,     /* how long the first wakes wait for sleepers */
 };
 
 static bool loop_is_stopping(skua_loop *loop)
@@ -291,6 +293,11 @@ static bool idle_spin(skua_loop *loop, skui_claim watched, int64_t end_ns,
     unsigned rounds = 0;
     bool found = false;
 
+    if (loop->idle.policy == SKUA_SPIN_ADAPTIVE &&
+        skui_pressure_rises(&loop->idle.pressure)) {
+        spin_give_way(loop, skui_clock_ticks());
+        return false;
+    }
     if (!searching_begin(loop)) {
         return false;
     }
@@ -358,6 +365,7 @@ static bool park_sleep(skua_loop *loop, int64_t deadline_ns)
         timeout_ns = timeout_ns < 0 ? 0 : timeout_ns;
     }
     skui_count(&loop->counters.parks, 1);
+    skui_store_relaxed(&loop->idle.core, skui_cores_here()); /* relaxed: hint */
     (void)skui_loop_poll(loop, timeout_ns);
     return loop->poller_ops->take_tick(loop->poller);
 }
@@ -403,6 +411,31 @@ static bool idle_look(skua_loop *loop)
     return !skui_ready_is_empty(&loop->ready);
 }
 
+/* Another loop has woken this one to share its work: what that took. */
+static void idle_note_wake(skua_loop *loop)
+{
+    skua_runner *runner = loop->runner;
+    /* relaxed, all: estimates; of two that meet one is lost */
+    uint64_t average = skui_load_relaxed(&runner->wake_ticks);
+    uint64_t took =
+        skui_clock_ticks() - skui_load_relaxed(&loop->idle.woken_at_ticks);
+
+    took = took < 2 * average ? took : 2 * average;
+    /* relaxed: as above */
+    skui_store_relaxed(&runner->wake_ticks, average - average / 8 + took / 8);
+}
+
+/* Whoever kept it off a core need not any more. */
+static void idle_restore_cores(skua_loop *loop)
+{
+    /* CP1 acquire: pairs with wake_elsewhere(). */
+    if (SKUI_UNLIKELY(skui_load_acquire(&loop->idle.kept_off))) {
+        skui_cores_restore(&loop->idle.allowed);
+        /* CP1 release: the next one may write `allowed`. */
+        skui_store_release(&loop->idle.kept_off, false);
+    }
+}
+
 static void idle_park(skua_loop *loop, int64_t deadline_ns)
 {
     uint32_t before;
@@ -418,6 +451,10 @@ static void idle_park(skua_loop *loop, int64_t deadline_ns)
     /* PK1 (seq_cst): who posts from here on need not wake this loop. */
     before =
         skui_exchange_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_AWAKE);
+    idle_restore_cores(loop);
+    if (before == SKUI_PARK_SEARCHING) {
+        idle_note_wake(loop);
+    }
     loop->idle.searching = before == SKUI_PARK_SEARCHING;
     loop->idle.ticked = ticked;
     loop->idle.sentinel_due = ticked;
@@ -491,6 +528,24 @@ void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
 
 /* --- waking --- */
 
+/*
+ * It is woken to share this thread's work. The system would wake it where it
+ * went to sleep; if that is here, it would wait for this thread, or take turns
+ * with it, until the system notices, which takes milliseconds.
+ */
+static void wake_elsewhere(skua_loop *loop)
+{
+    int here = skui_cores_here();
+
+    /* relaxed: a hint. CP1 acquire: `allowed` is restored. */
+    if (skui_load_relaxed(&loop->idle.core) == here &&
+        !skui_load_acquire(&loop->idle.kept_off) &&
+        skui_cores_keep_off(loop->thread_id, here, &loop->idle.allowed)) {
+        /* CP1 release: pairs with idle_restore_cores(). */
+        skui_store_release(&loop->idle.kept_off, true);
+    }
+}
+
 /* If it is PARKED, make it `to` and wake it; so too if it is OUTSIDE and the
  * caller asks for that. */
 static bool wake_parked(skua_loop *loop, enum skui_park_state to, bool outside)
@@ -506,6 +561,11 @@ static bool wake_parked(skua_loop *loop, enum skui_park_state to, bool outside)
     woken = skui_cas_seq_cst(&loop->park_state, &state, (uint32_t)to) ||
             (outside && state == SKUI_PARK_OUTSIDE);
     if (woken) {
+        /* relaxed: an estimate */
+        skui_store_relaxed(&loop->idle.woken_at_ticks, skui_clock_ticks());
+        if (to == SKUI_PARK_SEARCHING) {
+            wake_elsewhere(loop);
+        }
         loop->poller_ops->wake(loop->poller);
     }
     /* PK7 release: the poller may be closed. */
@@ -577,9 +637,26 @@ static bool runner_has_parked(skua_runner *runner, const skua_loop *self)
 }
 
 /* Whether what is queued lasts longer than a wake is worth. */
-static bool wake_pays(const struct skui_idle *idle, size_t queued)
+static bool wake_pays(const skua_loop *loop, size_t queued)
 {
-    return queued > 1 && queued * idle->slice_ticks > idle->price_ticks;
+    skua_runner *runner = loop->runner;
+
+    /* relaxed: an estimate */
+    return runner->always_wakes ||
+           (queued > 1 && queued * loop->idle.slice_ticks >
+                              2 * skui_load_relaxed(&runner->wake_ticks));
+}
+
+/* Left to the owner, or else to the sentinel. */
+static void notify_nobody(skua_runner *runner, skua_loop *self)
+{
+    /* relaxed: a hint */
+    if (skui_load_relaxed(&runner->idle) > 0) {
+        skui_count(&self->counters.wakes_saved, 1);
+    }
+    if (self->in_batch || !skui_ready_has_one(&self->ready)) {
+        skui_sentinel_start(runner);
+    }
 }
 
 void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued)
@@ -589,11 +666,8 @@ void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued)
     if (self != NULL && (runner->count < 2 || !runner->stealing)) {
         return;
     }
-    if (self != NULL && !wake_pays(&self->idle, queued)) {
-        /* The owner runs it, or else the sentinel takes it. */
-        if (self->in_batch || !skui_ready_has_one(&self->ready)) {
-            skui_sentinel_start(runner);
-        }
+    if (self != NULL && !wake_pays(self, queued)) {
+        notify_nobody(runner, self);
         return;
     }
     do {
@@ -614,4 +688,32 @@ void skui_runner_notify(skua_runner *runner, skua_loop *self, size_t queued)
          * awake, if not yet on a core, look for themselves. */
         (void)skui_fetch_sub_seq_cst(&runner->searching, 1u);
     } while (runner_queued(runner) > 0 && runner_has_parked(runner, self));
+}
+
+/* Wake a loop as a searcher, if it sleeps and nobody searches. */
+static bool wake_searcher(skua_runner *runner, skua_loop *loop)
+{
+    uint32_t nobody = 0;
+
+    /* PK5 (seq_cst): as skui_runner_notify(). */
+    if (!skui_cas_seq_cst(&runner->searching, &nobody, 1u)) {
+        return false;
+    }
+    if (wake_parked(loop, SKUI_PARK_SEARCHING, false)) {
+        return true;
+    }
+    /* PK5 (seq_cst): as above. */
+    (void)skui_fetch_sub_seq_cst(&runner->searching, 1u);
+    return false;
+}
+
+void skui_park_calibrate(skua_runner *runner)
+{
+    uint64_t end = skui_clock_ticks() + skui_clock_ticks_of(CALIBRATE_NS);
+
+    while (runner->count > 1 && runner->stealing &&
+           !wake_searcher(runner, runner->loops[1]) &&
+           (int64_t)(skui_clock_ticks() - end) < 0) {
+        skui_cpu_relax(); /* until it sleeps */
+    }
 }

@@ -123,6 +123,16 @@ void skui_relief_look(skua_loop *loop)
     }
 }
 
+unsigned skui_relief_started(skua_runner *runner)
+{
+    unsigned started;
+
+    skui_spinlock_lock(&runner->relief.lock);
+    started = runner->relief.started;
+    skui_spinlock_unlock(&runner->relief.lock);
+    return started;
+}
+
 void skui_relief_stop(skua_runner *runner)
 {
     struct skui_relief *relief = &runner->relief;

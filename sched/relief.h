@@ -48,6 +48,9 @@ void skui_relief_call(skua_runner *runner);
 /* The spare loop itself, woken: look, and decide whether to relieve. */
 void skui_relief_look(skua_loop *loop);
 
+/* How many have started. Any thread. */
+unsigned skui_relief_started(skua_runner *runner);
+
 /* The thread that closes the runner: end all of them. */
 void skui_relief_stop(skua_runner *runner);
 

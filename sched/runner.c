@@ -25,6 +25,7 @@ enum {
     CANCEL_ROUNDS = 64, /* of tasks that create tasks while being cancelled */
     CANCEL_BATCH = 256,
     EXECUTOR_SECONDS = 300, /* as in asyncio */
+    WAKE_NS = 30000,        /* an estimate before the first wake */
     MECHANISMS_END = 2 * SKUA_RELIEF,
 };
 
@@ -90,6 +91,7 @@ static bool options_are_valid(const skua_runner_options *options)
 {
     return options->loops <= MAXIMUM_LOOPS &&
            (unsigned)options->spin <= SKUA_SPIN_FIXED &&
+           (unsigned)options->wake <= SKUA_WAKE_ALWAYS &&
            options->spin_ns >= 0 && options->executor_timeout_ns >= 0 &&
            options->relief_loops <= SKUI_RELIEF_MAXIMUM &&
            options->without < MECHANISMS_END;
@@ -146,6 +148,9 @@ static void runner_configure(skua_runner *runner,
     runner->total = options->loops + options->relief_loops;
     runner->without = options->without;
     runner->stealing = !options->no_stealing;
+    runner->always_wakes = options->wake == SKUA_WAKE_ALWAYS;
+    /* relaxed: not shared yet */
+    skui_store_relaxed(&runner->wake_ticks, skui_clock_ticks_of(WAKE_NS));
     runner->relief_at_start = options->relief_at_start;
     runner->sentinel.timer_fd = -1;
     runner->no_sigint = options->no_sigint;
@@ -175,6 +180,8 @@ int skua_runner_new(const skua_runner_options *options,
     unsigned cores = skui_usable_cores();
     skua_runner *runner;
     int status;
+
+    skui_runtime_init(); /* the clock is measured by it */
 
     if (options != NULL) {
         chosen = *options;
@@ -217,6 +224,38 @@ skua_runner *skua_get_running_runner(void)
     const skua_loop *loop = skui_loop_self();
 
     return loop == NULL ? NULL : loop->runner;
+}
+
+static void stats_add(skua_loop_stats *sum, const skua_loop_stats *more)
+{
+    uint64_t *to = (uint64_t *)sum;
+    const uint64_t *from = (const uint64_t *)more;
+
+    for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++) {
+        to[i] += from[i];
+    }
+}
+
+int skua_runner_get_stats(skua_runner *runner, skua_runner_stats *out_stats)
+{
+    uint64_t ticks_of_ms = skui_clock_ticks_of(SKUA_MS);
+
+    if (runner == NULL || out_stats == NULL) {
+        return -EINVAL;
+    }
+    *out_stats = (skua_runner_stats){0};
+    for (unsigned i = 0; i < runner->total; i++) {
+        skua_loop_stats stats;
+
+        (void)skua_loop_get_stats(runner->loops[i], &stats);
+        stats_add(&out_stats->loops, &stats);
+        out_stats->relief_runs += i >= runner->count ? stats.tasks_run : 0;
+    }
+    out_stats->relief_loops = skui_relief_started(runner);
+    /* relaxed: an estimate */
+    out_stats->wake_ns = (int64_t)(skui_load_relaxed(&runner->wake_ticks) *
+                                   (uint64_t)SKUA_MS / ticks_of_ms);
+    return 0;
 }
 
 /* --- threads --- */
@@ -296,9 +335,12 @@ static int runner_start_threads(skua_runner *runner)
     }
     if (status < 0) {
         runner_stop_threads(runner);
-    } else if (runner->relief_at_start) {
+        return status;
+    }
+    if (runner->relief_at_start) {
         skui_relief_start(runner);
     }
+    skui_park_calibrate(runner);
     return status;
 }
 

@@ -20,9 +20,10 @@ struct skua_runner {
     struct skui_inject inject;
     SKUI_CACHE_ALIGNED _Atomic(uint32_t) idle; /* PK2: loops about to sleep */
     _Atomic(uint32_t) searching;               /* PK5: loops looking for work */
-    _Atomic(bool) interrupted;   /* relaxed: SIGINT came during this run */
-    _Atomic(bool) sigint_posted; /* SI2: the handler is through with it */
-    _Atomic(bool) running;       /* relaxed: refuses a second run */
+    _Atomic(uint64_t) wake_ticks; /* relaxed: average time that a wake takes */
+    _Atomic(bool) interrupted;    /* relaxed: SIGINT came during this run */
+    _Atomic(bool) sigint_posted;  /* SI2: the handler is through with it */
+    _Atomic(bool) running;        /* relaxed: refuses a second run */
 
     /* Seldom written. */
     SKUI_CACHE_ALIGNED struct skui_sentinel sentinel;
@@ -34,6 +35,7 @@ struct skua_runner {
     unsigned total;   /* with the spare ones */
     unsigned without; /* mechanisms that are off */
     bool stealing;
+    bool always_wakes;
     bool relief_at_start;
     bool no_sigint;
     int64_t executor_timeout_ns;

@@ -27,13 +27,18 @@ typedef struct skua_loop_stats {
     uint64_t iterations; /* of the loop */
     uint64_t tasks_run;  /* steps of tasks */
     uint64_t callbacks_run;
-    uint64_t stolen;     /* tasks taken from other loops */
-    uint64_t spilled;    /* tasks moved to the inject queue: ring full */
-    uint64_t polls;      /* of the reactor */
-    uint64_t parks;      /* sleeps in the reactor */
-    uint64_t wakes_sent; /* writes that woke a sleeping loop */
-    uint64_t spins;      /* idle searches before a park */
-    uint64_t spins_paid; /* of which some found work */
+    uint64_t stolen;        /* tasks taken from other loops */
+    uint64_t spilled;       /* tasks moved to the inject queue: ring full */
+    uint64_t polls;         /* of the reactor */
+    uint64_t parks;         /* sleeps in the reactor */
+    uint64_t wakes_sent;    /* writes that woke a sleeping loop */
+    uint64_t spins;         /* idle searches before a park */
+    uint64_t spins_paid;    /* of which some found work */
+    uint64_t wakes_saved;   /* work that was not worth waking a loop for */
+    uint64_t stuck;         /* looks at others that found one stuck ... */
+    uint64_t revoked;       /* ... tasks that one was about to run ... */
+    uint64_t timers_for;    /* ... its timers that were fired ... */
+    uint64_t delivered_for; /* ... and tasks woken by what came for it then */
 } skua_loop_stats;
 
 /**

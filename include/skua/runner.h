@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include <skua/loop.h>
 #include <skua/types.h>
 
 SKUA_BEGIN_DECLS
@@ -18,6 +19,13 @@ typedef enum skua_spin_policy {
     SKUA_SPIN_OFF,      /* sleep at once */
     SKUA_SPIN_FIXED,    /* always spin for `spin_ns` */
 } skua_spin_policy;
+
+/** When stealable work wakes a sleeping loop. */
+typedef enum skua_wake_policy {
+    SKUA_WAKE_PRICED, /* when it lasts longer than a wake is worth, which is
+                         measured: twice what a wake takes */
+    SKUA_WAKE_ALWAYS, /* whenever a loop sleeps and none searches */
+} skua_wake_policy;
 
 /**
  * What a runner does so that nothing waits behind a step that keeps a loop's
@@ -41,6 +49,7 @@ typedef struct skua_runner_options {
     bool no_stealing;      /* tasks stay where they were queued */
     skua_spin_policy spin; /* of an idle loop */
     int64_t spin_ns;       /* at most this long; 0: 50 us */
+    skua_wake_policy wake; /* of sleeping loops */
     size_t stack_bytes;    /* of each task; 0: 64 KiB */
     bool debug;            /* as skua_loop_set_debug(); false: as
                               skua_get_debug() */
@@ -128,6 +137,23 @@ SKUA_API int skua_runner_close(skua_runner *runner);
  * Thread: any.  Suspends: never.
  */
 SKUA_API skua_runner *skua_get_running_runner(void);
+
+/** What a runner has done so far, all its loops together; see skua_loop_stats.
+ */
+typedef struct skua_runner_stats {
+    skua_loop_stats loops; /* sums, spare loops included */
+    uint64_t relief_runs;  /* steps of tasks on spare loops */
+    unsigned relief_loops; /* spare loops that have been started */
+    int64_t wake_ns;       /* what a wake takes, lately */
+} skua_runner_stats;
+
+/**
+ * Copy the runner's counters.
+ * @return 0; -EINVAL
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API int skua_runner_get_stats(skua_runner *runner,
+                                   skua_runner_stats *out_stats);
 
 SKUA_END_DECLS
 
