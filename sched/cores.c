@@ -81,6 +81,13 @@ static unsigned cores_by_quota(void)
     }
 }
 
+bool skui_cores_are_rationed(void)
+{
+    unsigned quota = cores_by_quota();
+
+    return quota > 0 && quota <= cores_by_affinity();
+}
+
 unsigned skui_usable_cores(void)
 {
     unsigned cores = cores_by_affinity();

@@ -14,7 +14,11 @@ SKUI_BEGIN_DECLS
 /* How many loops this process can run at once: affinity and cgroup quota. */
 unsigned skui_usable_cores(void);
 
-/* The same, read once per process: for hints. */
+/* Whether a cgroup's quota is what limits it: time that is spun away is
+ * missing later. */
+bool skui_cores_are_rationed(void);
+
+/* The first, read once per process: for hints. */
 unsigned skui_known_cores(void);
 /* Where no files may be read: 0 when nobody has read them yet. */
 unsigned skui_cores_if_known(void);

@@ -565,7 +565,7 @@ loop_run_batch(skua_loop *loop)
     if (skui_loop_has_siblings(loop) && runs > 0) {
         loop_note_slices(loop, loop->now_ticks - start_ticks, runs);
         if (loop->now_ticks - start_ticks > loop->long_ticks) {
-            skui_relief_prepare(loop);
+            skui_relief_note_long(loop);
         }
     }
 }

@@ -28,8 +28,8 @@
  * a single task behind a running one, and as many as are estimated, by the
  * average of recent slices, to last less than twice the price of a wake. If the
  * owner is stuck in user code, the sentinel (one sleeping loop each
- * millisecond, while others run) takes them. What the owner has claimed in its
- * batch (up to 8 tasks) no thief reaches: it waits for the owner.
+ * millisecond, while others run) takes them, and what the owner has claimed in
+ * its batch (stuck.h).
  *
  * Spinning is for cores that nobody else wants. A spinner offers its core to
  * the system now and then; if others keep taking it, idle loops sleep at once
@@ -385,7 +385,9 @@ static void idle_announce(skua_loop *loop, bool sleeps)
         return;
     }
     /* PK2 (seq_cst): as above. */
-    (void)skui_fetch_sub_seq_cst(&runner->idle, 1u);
+    if (skui_fetch_sub_seq_cst(&runner->idle, 1u) == 1) {
+        skui_relief_prepare(runner);
+    }
     skui_sentinel_start(runner); /* here, not while a task waits for it */
 }
 
@@ -474,6 +476,15 @@ static void idle_note_gap(struct skui_idle *idle, int64_t gap_ns)
     idle->gap_ns += (gap_ns - idle->gap_ns) / 4;
 }
 
+/* It goes on without having slept: perhaps nobody sleeps. */
+static void idle_prepare_relief(skua_loop *loop)
+{
+    /* relaxed: a hint; of those that wake the last one sees 0 */
+    if (loop->runner != NULL && skui_load_relaxed(&loop->runner->idle) == 0) {
+        skui_relief_prepare(loop->runner);
+    }
+}
+
 /* Spin, then sleep. A hit in the first rounds reads no clock at all: it is
  * what two loops that hand work to and fro wait for. */
 static void idle_wait(skua_loop *loop, int64_t deadline_ns)
@@ -509,6 +520,7 @@ static void idle_wait(skua_loop *loop, int64_t deadline_ns)
     idle_note_gap(idle, skui_clock_now() - start_ns);
     if (found) {
         skui_idle_found(loop);
+        idle_prepare_relief(loop);
     }
 }
 
@@ -519,6 +531,7 @@ void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
     loop->idle.sentinel_due = false;
     if (found) {
         skui_idle_found(loop);
+        idle_prepare_relief(loop);
     } else if (deadline_ns != SKUA_FOREVER && deadline_ns <= skui_clock_now()) {
         (void)skui_loop_poll(loop, 0);
     } else {

@@ -64,6 +64,9 @@ static void relief_start_next(skua_runner *runner)
                           runner->loops[next]) == 0) {
         relief->started++;
     }
+    /* relaxed: a hint. Without a thread, or with none to come, too: a long
+     * step tries again. */
+    skui_store_relaxed(&relief->is_ready, true);
 }
 
 void skui_relief_start(skua_runner *runner)
@@ -76,7 +79,15 @@ void skui_relief_start(skua_runner *runner)
     }
 }
 
-void skui_relief_prepare(skua_loop *loop)
+void skui_relief_prepare(skua_runner *runner)
+{
+    /* relaxed: once it is set it stays */
+    if (SKUI_UNLIKELY(!skui_load_relaxed(&runner->relief.is_ready))) {
+        skui_relief_start(runner);
+    }
+}
+
+void skui_relief_note_long(skua_loop *loop)
 {
     skua_runner *runner = loop->runner;
 
@@ -150,6 +161,7 @@ void skui_relief_stop(skua_runner *runner)
     }
     relief->started = 0;
     relief->is_stopping = false;
+    skui_store_relaxed(&relief->is_ready, false); /* relaxed: one thread */
 }
 
 /* --- blocking --- */

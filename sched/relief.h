@@ -12,7 +12,8 @@
  * stealable and becomes ready on it when it does not relieve goes to the
  * others.
  *
- *   not started   -> ASLEEP     a loop ends a long step and nobody sleeps
+ *   not started   -> ASLEEP     no ordinary loop sleeps; and, if it is not the
+ *                               first, no spare one either after a long step
  *   ASLEEP        -> LOOKING    tick, or a look that is due; or work of its own
  *   LOOKING       -> RELIEVING  some loop is stuck and no ordinary one sleeps
  *   RELIEVING     -> ASLEEP     nothing is left to do; its charges can wake it
@@ -32,12 +33,16 @@ struct skui_relief {
     struct skui_spinlock lock;
     unsigned started; /* guarded by lock, as below */
     bool is_stopping;
+    _Atomic(bool) is_ready;     /* relaxed: the first one was started */
     _Atomic(bool) is_relieving; /* relaxed: a hint */
 };
 
-/* A loop of the runner has ended a step that kept it for longer than a tick:
- * have a spare loop ready if nobody sleeps who could look after it. */
-void skui_relief_prepare(skua_loop *loop);
+/* No loop sleeps any more: have a spare one ready. */
+void skui_relief_prepare(skua_runner *runner);
+
+/* A loop has ended a step that kept it for longer than a tick: if no other one
+ * sleeps, let a spare one sleep and look after it. */
+void skui_relief_note_long(skua_loop *loop);
 
 /* Start one, unless one sleeps. Any thread that keeps the runner. */
 void skui_relief_start(skua_runner *runner);

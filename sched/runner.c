@@ -75,8 +75,8 @@ static void runner_configure_loop(skua_loop *loop,
 {
     loop->idle.policy = loop->spare ? SKUA_SPIN_OFF : options->spin;
     if (crowded && options->spin == SKUA_SPIN_ADAPTIVE) {
-        loop->idle.policy = SKUA_SPIN_OFF; /* a spinner would keep a loop off
-                                              its core */
+        loop->idle.policy = SKUA_SPIN_OFF; /* a spinner would take the time of
+                                              another loop */
     }
     if (options->spin_ns > 0) {
         loop->idle.spin_ns = options->spin_ns;
@@ -195,7 +195,8 @@ int skua_runner_new(const skua_runner_options *options,
         return -ENOMEM;
     }
     runner_configure(runner, &chosen);
-    status = runner_open_loops(runner, &chosen, runner->count > cores);
+    status = runner_open_loops(
+        runner, &chosen, runner->count > cores || skui_cores_are_rationed());
     if (status < 0) {
         while (runner->total > 0 && runner->loops[runner->total - 1] == NULL) {
             runner->total--;
