@@ -19,7 +19,7 @@
 #include "task.h"
 #include "watchdog.h"
 
-enum { TEXT_BYTES = 2048, SLOW_BYTES = 160, WHAT_BYTES = 96 };
+enum { TEXT_BYTES = 2048, SLOW_BYTES = 256, PLACE_BYTES = 96, WHAT_BYTES = 96 };
 
 _Atomic(bool) skui_debug_default; /* relaxed: a setting */
 
@@ -34,6 +34,7 @@ void skui_debug_set(_Atomic(bool) *setting, bool enabled)
 {
     if (enabled) {
         skui_origin_prepare();
+        skui_running_prepare();
     }
     skui_store_relaxed(setting, enabled); /* relaxed: a setting */
 }
@@ -111,22 +112,69 @@ static void what_runs(char *what, const struct skui_step *step)
     }
 }
 
-/* Report a step that the caller keeps alive. */
-static void slow_report(skua_loop *loop, const struct skui_step *step,
-                        int64_t took_ns, const char *format)
+static void slow_context(skua_exception_context *context, skua_loop *loop,
+                         const struct skui_step *step, int64_t took_ns)
+{
+    context->loop = loop;
+    context->future = step->future;
+    context->handle = step->handle;
+    context->duration_ns = took_ns;
+}
+
+static void slow_report_ended(skua_loop *loop, const struct skui_step *step,
+                              int64_t took_ns)
 {
     skua_exception_context context = {0};
     char message[SLOW_BYTES];
     char what[WHAT_BYTES];
 
     what_runs(what, step);
-    (void)snprintf(message, sizeof(message), format, what,
-                   (double)took_ns / SKUA_S);
+    (void)snprintf(message, sizeof(message), "Executing %s took %.6f seconds",
+                   what, (double)took_ns / SKUA_S);
     context.message = message;
-    context.loop = loop;
-    context.future = step->future;
-    context.handle = step->handle;
-    context.duration_ns = took_ns;
+    slow_context(&context, loop, step, took_ns);
+    skui_report(&context);
+}
+
+/* Where in the kernel it waits; "" when it does not. */
+static void place_of(char *place, const struct skui_running_answer *answer)
+{
+    place[0] = '\0';
+    if (answer->state != SKUI_RUNNING_WAITS) {
+        return;
+    }
+    if (answer->system_call < 0) {
+        (void)snprintf(place, PLACE_BYTES, ", waiting in the kernel");
+    } else {
+        const char *name = skui_system_call_name(answer->system_call);
+
+        (void)snprintf(place, PLACE_BYTES, ", in system call %ld (%s)",
+                       answer->system_call, name == NULL ? "?" : name);
+    }
+}
+
+/* Report a step that the caller keeps alive. */
+static void slow_report_running(skua_loop *loop, const struct skui_step *step,
+                                uint32_t number, int64_t took_ns)
+{
+    skua_exception_context context = {0};
+    struct skui_running_answer answer;
+    char message[SLOW_BYTES];
+    char what[WHAT_BYTES];
+    char place[PLACE_BYTES];
+
+    skui_running_ask(loop, number, &answer);
+    what_runs(what, step);
+    place_of(place, &answer);
+    (void)snprintf(message, sizeof(message),
+                   "Executing %s goes on after %.6f seconds on loop %u "
+                   "(thread %d)%s",
+                   what, (double)took_ns / SKUA_S, loop->index,
+                   (int)loop->thread_seen.id, place);
+    context.message = message;
+    context.frames = answer.frames;
+    context.frame_count = answer.count;
+    slow_context(&context, loop, step, took_ns);
     skui_report(&context);
 }
 
@@ -134,9 +182,11 @@ void skui_slow_switch(skua_loop *loop, bool timed)
 {
     loop->timed = timed;
     if (timed) {
+        skui_running_open(&loop->thread_seen);
         skui_watchdog_add(loop);
     } else {
         skui_watchdog_remove(loop);
+        skui_running_close(&loop->thread_seen);
     }
 }
 
@@ -145,6 +195,7 @@ void skui_slow_begin(skua_loop *loop, const struct skui_step *step)
     skui_spinlock_lock(&loop->step_lock);
     loop->step = *step;
     loop->step.began_ns = skui_clock_now();
+    skui_count(&loop->step_number, 1u);
     skui_spinlock_unlock(&loop->step_lock);
 }
 
@@ -157,10 +208,11 @@ void skui_slow_end(skua_loop *loop)
     ended = loop->step;
     loop->step.future = NULL;
     loop->step.handle = NULL;
+    skui_count(&loop->step_number, 1u);
     skui_spinlock_unlock(&loop->step_lock);
     took_ns = skui_clock_now() - ended.began_ns;
     if (took_ns >= skua_loop_get_slow_callback_duration(loop)) {
-        slow_report(loop, &ended, took_ns, "Executing %s took %.6f seconds");
+        slow_report_ended(loop, &ended, took_ns);
     }
 }
 
@@ -168,10 +220,12 @@ void skui_slow_look(skua_loop *loop)
 {
     int64_t limit_ns = skua_loop_get_slow_callback_duration(loop);
     struct skui_step found = {0};
+    uint32_t number;
     int64_t took_ns;
 
     skui_spinlock_lock(&loop->step_lock);
     took_ns = skui_clock_now() - loop->step.began_ns;
+    number = skui_load_relaxed(&loop->step_number); /* relaxed: under lock */
     if (!loop->step.told && took_ns >= limit_ns &&
         (loop->step.future != NULL || loop->step.handle != NULL)) {
         loop->step.told = true;
@@ -181,8 +235,7 @@ void skui_slow_look(skua_loop *loop)
     }
     skui_spinlock_unlock(&loop->step_lock);
     if (found.future != NULL || found.handle != NULL) {
-        slow_report(loop, &found, took_ns,
-                    "Executing %s goes on after %.6f seconds");
+        slow_report_running(loop, &found, number, took_ns);
         skua_future_unref(found.future);
         skua_handle_unref(found.handle);
     }

@@ -22,6 +22,7 @@
 #include "poller.h"
 #include "pressure.h"
 #include "ready.h"
+#include "running_stack.h"
 #include "skua/loop.h"
 #include "skua/runner.h"
 #include "skua/task.h"
@@ -148,8 +149,11 @@ struct skua_loop {
     skua_loop *next_free;    /* in the list of free loops */
     skua_future *run_future; /* what its run goes on for, or NULL */
     struct skui_spinlock step_lock;
-    struct skui_step step;     /* guarded by step_lock */
-    skua_loop *watched_next;   /* guarded by watchdog.c's mutex */
+    struct skui_step step;         /* guarded by step_lock */
+    _Atomic(uint32_t) step_number; /* relaxed: one writer; of the step, and of
+                                      each pause between two */
+    struct skui_running_thread thread_seen; /* constant while it is timed */
+    skua_loop *watched_next;                /* guarded by watchdog.c's mutex */
     struct skui_charge charge; /* guarded by the runner's keeping */
 
     /* Constant while the loop lives: one line, which all may keep. */

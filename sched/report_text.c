@@ -130,6 +130,7 @@ void skui_report_format(const skua_exception_context *context, char *buffer,
         text_add(&text, "\n  raised in %s", raiser);
     }
     text_add_chain(&text, context->exception, 1);
+    text_add_frames(&text, "goes on at", context->frames, context->frame_count);
     text_add_frames(&text,
                     context->task != NULL ? "task made at" : "future made at",
                     context->source_traceback, context->source_frames);

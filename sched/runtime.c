@@ -55,6 +55,7 @@ static void runtime_after_fork(void)
     skui_origins_after_fork();
     skui_awaited_by_after_fork();
     skui_watchdog_after_fork();
+    skui_running_after_fork();
 }
 
 static void runtime_set_up(void)

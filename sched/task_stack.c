@@ -16,6 +16,7 @@
 #include <execinfo.h>
 #include <stdio.h>
 
+#include "frames.h"
 #include "log.h"
 #include "origin.h"
 #include "task.h"
@@ -46,30 +47,18 @@ static bool stack_hold(struct skui_task *task)
     return false;
 }
 
-/* Frames of other functions lie about: the sanitizers must not mind. */
-static __attribute__((no_sanitize_address, no_sanitize_thread)) int
-stack_walk(const struct skui_task *task, void **frames, size_t capacity)
+static int stack_walk(const struct skui_task *task, void **frames,
+                      size_t capacity)
 {
-    uintptr_t low = (uintptr_t)task->stack.limit;
-    uintptr_t high = (uintptr_t)task->stack.top - 2 * sizeof(uintptr_t);
-    uintptr_t record[2]; /* the caller's frame, the return address */
-    uintptr_t frame;
-    int count = 0;
+    struct skui_frame_span span = {(uintptr_t)task->stack.limit,
+                                   (uintptr_t)task->stack.top};
+    uintptr_t saved[2]; /* the caller's frame, the return address */
 
-    if (!skui_arch_saved_frame(task->coroutine.context, record)) {
+    if (!skui_arch_saved_frame(task->coroutine.context, saved)) {
         return -ENOTSUP;
     }
-    while ((size_t)count < capacity && record[1] != 0) {
-        frames[count++] = (void *)record[1];
-        frame = record[0];
-        if (frame < low || frame > high || frame % sizeof(uintptr_t) != 0) {
-            break;
-        }
-        record[0] = ((const volatile uintptr_t *)frame)[0];
-        record[1] = ((const volatile uintptr_t *)frame)[1];
-        low = frame + sizeof(record); /* frames lie one above the other */
-    }
-    return count;
+    return (int)skui_frames_walk((struct skui_frame_record){saved[0], saved[1]},
+                                 span, frames, capacity);
 }
 
 static int stack_of_suspended(struct skui_task *task, void **frames,

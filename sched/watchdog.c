@@ -6,7 +6,8 @@
  * Invariants  A loop is in the list while it is timed. Reports are made outside
  *             the mutex; who removes a loop waits for the report of that loop.
  * Progress    It looks as often as the shortest limit, so a step is reported
- *             before it has taken twice its limit.
+ *             before it has taken twice its limit, unless another loop's
+ *             thread did not answer (running_stack.c): a tenth of a second.
  * Rejected    The sentinel's tick (sentinel.c): a loop of its own has none, and
  *             who is woken by it may be the loop that is stuck.
  */

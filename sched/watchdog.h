@@ -14,7 +14,8 @@ SKUI_BEGIN_DECLS
 void skui_watchdog_add(skua_loop *loop);
 void skui_watchdog_remove(skua_loop *loop);
 
-/* debug.c: report a step that goes on and has taken too long; once. */
+/* debug.c: report a step that goes on and has taken too long, with the stack of
+ * the loop's thread; once. */
 void skui_slow_look(skua_loop *loop);
 
 /* In a forked child, which does not have the thread. */

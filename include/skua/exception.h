@@ -109,6 +109,14 @@ typedef struct skua_exception_context {
     size_t source_frames;
     void *const *handle_traceback;
     size_t handle_frames;
+    /* Of a callback or step that goes on: what its thread was calling when it
+     * was looked at, innermost first, as far as functions keep frame pointers.
+     * None when the thread blocks signals, or all real-time signals are the
+     * program's. A thread that waits in a system call, which the message names,
+     * is not disturbed; its calls are looked for on its stack: who made that
+     * one may be missing, or one before it that has returned be there. */
+    void *const *frames;
+    size_t frame_count;
 } skua_exception_context;
 
 /**

@@ -407,7 +407,11 @@ SKUA_API bool skua_loop_get_debug(const skua_loop *loop);
 /**
  * In debug mode, report callbacks and steps of tasks that keep the loop for
  * `duration_ns` or longer, to its exception handler, with name and duration:
- * once while they go on, and when they end. Initially 100 ms.
+ * once while they go on, with the stack of the loop's thread, and when they
+ * end. Initially 100 ms. For the stack, a thread that runs code gets one
+ * real-time signal that the program does not handle (the first such one, from
+ * SIGRTMAX down, when debug mode is first turned on); one that waits in a
+ * system call gets none, unless it begins to wait just then.
  * @param duration_ns  0: each of them; SKUA_FOREVER: none
  * @return 0; -EINVAL when negative
  * Thread: any.  Suspends: never.  asyncio: loop.slow_callback_duration.

@@ -102,6 +102,17 @@ void *skui_arch_prepare(void *limit, void *top, skui_arch_entry_fn *entry,
  */
 bool skui_arch_saved_frame(const void *context, uintptr_t out[2]);
 
+/* Where a signal came in, of its handler's third argument. */
+struct skui_arch_interrupted {
+    uintptr_t address;
+    uintptr_t frame; /* pointer, to a pair like the one above, if kept */
+    uintptr_t stack; /* pointer */
+};
+
+/* interrupted.c; false, and so always, on a CPU that it does not know. */
+bool skui_arch_interrupted(const void *ucontext,
+                           struct skui_arch_interrupted *out);
+
 SKUI_END_DECLS
 
 #endif
