@@ -62,6 +62,12 @@ bool skua_get_debug(void)
     return skui_load_relaxed(&skui_debug_default); /* relaxed: a setting */
 }
 
+static void set_slow(skua_loop *loop, const void *value)
+{
+    /* relaxed: a setting */
+    skui_store_relaxed(&loop->slow_ns, *(const int64_t *)value);
+}
+
 int skua_loop_set_slow_callback_duration(skua_loop *loop, int64_t duration_ns)
 {
     int status =
@@ -70,8 +76,7 @@ int skua_loop_set_slow_callback_duration(skua_loop *loop, int64_t duration_ns)
     if (status == SKUA_EFORKED || status == -EINVAL) {
         return status;
     }
-    /* relaxed: a setting */
-    skui_store_relaxed(&loop->slow_ns, duration_ns);
+    skui_loop_set(loop, set_slow, &duration_ns);
     return 0;
 }
 

@@ -212,6 +212,12 @@ static inline bool skui_loop_has_siblings(const skua_loop *loop)
     return skui_load_relaxed(&((skua_loop *)loop)->siblings);
 }
 
+/* `set(loop, value)`, and the same for who takes the settings of `loop`: behind
+ * the first loop of a runner its spare ones. */
+typedef void skui_loop_setter_fn(skua_loop *loop, const void *value);
+void skui_loop_set(skua_loop *loop, skui_loop_setter_fn *set,
+                   const void *value);
+
 /* 0, SKUA_ECLOSED or SKUA_EFORKED. */
 int skui_loop_check_open(const skua_loop *loop);
 /* As above, and -EPERM when another thread runs it. */

@@ -356,19 +356,31 @@ static int loop_check_process(const skua_loop *loop)
     return status == SKUA_ECLOSED ? 0 : status;
 }
 
+struct handler {
+    skua_exception_handler_fn *fn;
+    void *arg;
+};
+
+static void set_handler(skua_loop *loop, const void *value)
+{
+    const struct handler *handler = value;
+
+    skui_spinlock_lock(&loop->lock);
+    loop->handler = handler->fn;
+    loop->handler_arg = handler->arg;
+    skui_spinlock_unlock(&loop->lock);
+}
+
 int skua_loop_set_exception_handler(skua_loop *loop,
                                     skua_exception_handler_fn *fn, void *arg)
 {
+    const struct handler handler = {fn, arg};
     int status = loop_check_process(loop);
 
-    if (status < 0) {
-        return status;
+    if (status == 0) {
+        skui_loop_set(loop, set_handler, &handler);
     }
-    skui_spinlock_lock(&loop->lock);
-    loop->handler = fn;
-    loop->handler_arg = arg;
-    skui_spinlock_unlock(&loop->lock);
-    return 0;
+    return status;
 }
 
 bool skui_loop_handler(skua_loop *loop, skua_exception_handler_fn **out_fn,
@@ -396,12 +408,17 @@ skua_exception_handler_fn *skua_loop_get_exception_handler(skua_loop *loop,
     return fn;
 }
 
+static void set_debug(skua_loop *loop, const void *value)
+{
+    skui_debug_set(&loop->debug, *(const bool *)value);
+}
+
 int skua_loop_set_debug(skua_loop *loop, bool enabled)
 {
     int status = loop_check_process(loop);
 
     if (status == 0) {
-        skui_debug_set(&loop->debug, enabled);
+        skui_loop_set(loop, set_debug, &enabled);
     }
     return status;
 }

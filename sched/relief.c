@@ -164,6 +164,20 @@ void skui_relief_stop(skua_runner *runner)
     skui_store_relaxed(&relief->is_ready, false); /* relaxed: one thread */
 }
 
+/* --- settings --- */
+
+void skui_loop_set(skua_loop *loop, skui_loop_setter_fn *set, const void *value)
+{
+    const skua_runner *runner = loop->runner;
+
+    set(loop, value);
+    if (runner != NULL && loop->index == 0) {
+        for (unsigned i = runner->count; i < runner->total; i++) {
+            set(runner->loops[i], value);
+        }
+    }
+}
+
 /* --- blocking --- */
 
 int skua_blocking_begin(void)

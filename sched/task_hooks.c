@@ -10,15 +10,26 @@
 
 #include <errno.h>
 
+static void set_hooks(skua_loop *loop, const void *value)
+{
+    /* TH1 release: who finds the table sees what is in it. */
+    skui_store_release(&loop->hooks, (const skua_task_hooks *)value);
+}
+
 int skua_loop_set_task_hooks(skua_loop *loop, const skua_task_hooks *hooks)
 {
     int status = loop == NULL ? -EINVAL : skui_loop_check_open(loop);
 
     if (status == 0) {
-        /* TH1 release: who finds the table sees what is in it. */
-        skui_store_release(&loop->hooks, hooks);
+        skui_loop_set(loop, set_hooks, hooks);
     }
     return status;
+}
+
+static void set_eager(skua_loop *loop, const void *value)
+{
+    /* relaxed: a setting */
+    skui_store_relaxed(&loop->eager, *(const bool *)value);
 }
 
 int skua_loop_set_eager(skua_loop *loop, bool eager)
@@ -26,7 +37,7 @@ int skua_loop_set_eager(skua_loop *loop, bool eager)
     int status = loop == NULL ? -EINVAL : skui_loop_check_open(loop);
 
     if (status == 0) {
-        skui_store_relaxed(&loop->eager, eager); /* relaxed: a setting */
+        skui_loop_set(loop, set_eager, &eager);
     }
     return status;
 }

@@ -57,7 +57,8 @@ typedef struct skua_runner_options {
     int64_t executor_timeout_ns; /* how long closing waits for the default
                                     executor; 0: 300 s */
     unsigned relief_loops; /* spare loops, whose threads start when no other
-                              one sleeps; 0: 2; at most 64 */
+                              one sleeps; 0: 2; at most 64. They take the
+                              settings of the runner's first loop */
     bool relief_at_start;  /* start one with the first run */
     unsigned without;      /* any of skua_mechanism, which are off then */
 } skua_runner_options;
