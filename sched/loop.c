@@ -631,6 +631,7 @@ int skui_loop_enter(skua_loop *loop)
     skui_coroutine_init_thread(&loop->scheduler);
     loop->thread = pthread_self();
     loop->thread_id = gettid();
+    skui_park_open_cores(loop);
     skui_loop_set_self(loop);
     skui_executor_add_loops(1);
     /* PK1 (seq_cst): awake; the first iteration looks at the inbox. */
@@ -668,6 +669,7 @@ void skui_loop_leave(skua_loop *loop)
     if (loop->idle.searching) {
         skui_idle_found(loop);
     }
+    skui_park_close_cores(loop);
     /* PK1 (seq_cst): who embeds the loop is woken through its descriptor. */
     skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_OUTSIDE);
     /* LP2 release: the next thread to run it sees what was done here. */

@@ -50,6 +50,13 @@ enum skui_park_state {
     SKUI_PARK_CLOSED,    /* nobody will look: take the inbox down */
 };
 
+/* Whether a waker keeps the loop's thread off its own core (park.c). */
+enum skui_cores_state {
+    SKUI_CORES_FREE,     /* a waker may make it HELD, and write the mask */
+    SKUI_CORES_HELD,     /* by a waker; or no thread runs the loop */
+    SKUI_CORES_KEPT_OFF, /* the thread puts the mask back: FREE again */
+};
+
 /* Counters: written by the loop's thread, read by any. */
 struct skui_counters {
     _Atomic(uint64_t) iterations;
@@ -86,8 +93,8 @@ struct skui_idle {
     uint64_t slice_ticks; /* average of recent slices */
     _Atomic(uint64_t) woken_at_ticks; /* relaxed: by who woke it last */
     _Atomic(int) core;                /* relaxed: where it went to sleep */
-    _Atomic(bool) kept_off; /* CP1: its waker did not want it on its own core */
-    struct skui_cores_mask allowed; /* where it may run else, if so */
+    _Atomic(uint32_t) cores;          /* CP1: enum skui_cores_state */
+    struct skui_cores_mask allowed;   /* where it may run when not KEPT_OFF */
     struct skui_pressure pressure;
     uint64_t taken_at_ticks; /* when others last took the core ... */
     unsigned taken;          /* ... and how often in a row */
@@ -315,6 +322,10 @@ bool skui_park_try_wake(skua_loop *loop);
 size_t skui_loop_fire_timers_for(skua_loop *loop);
 /* park.c: wake another loop, to learn what that takes. */
 void skui_park_calibrate(skua_runner *runner);
+/* park.c: its thread enters or leaves: it may be kept off cores, or is not, and
+ * will not be. */
+void skui_park_open_cores(skua_loop *loop);
+void skui_park_close_cores(skua_loop *loop);
 /* park.c: let go of the searcher's role. */
 void skui_idle_found(skua_loop *loop);
 

@@ -431,11 +431,31 @@ static void idle_note_wake(skua_loop *loop)
 static void idle_restore_cores(skua_loop *loop)
 {
     /* CP1 acquire: pairs with wake_elsewhere(). */
-    if (SKUI_UNLIKELY(skui_load_acquire(&loop->idle.kept_off))) {
+    if (SKUI_UNLIKELY(skui_load_acquire(&loop->idle.cores) ==
+                      SKUI_CORES_KEPT_OFF)) {
         skui_cores_restore(&loop->idle.allowed);
         /* CP1 release: the next one may write `allowed`. */
-        skui_store_release(&loop->idle.kept_off, false);
+        skui_store_release(&loop->idle.cores, (uint32_t)SKUI_CORES_FREE);
     }
+}
+
+void skui_park_open_cores(skua_loop *loop)
+{
+    /* CP1 release: as above. */
+    skui_store_release(&loop->idle.cores, (uint32_t)SKUI_CORES_FREE);
+}
+
+void skui_park_close_cores(skua_loop *loop)
+{
+    uint32_t state;
+
+    do {
+        idle_restore_cores(loop);
+        state = SKUI_CORES_FREE;
+        /* CP1 acquire: a waker that has it is waited for. */
+    } while (!skui_cas_acquire(&loop->idle.cores, &state,
+                               (uint32_t)SKUI_CORES_HELD) &&
+             sched_yield() == 0);
 }
 
 static void idle_park(skua_loop *loop, int64_t deadline_ns)
@@ -548,15 +568,21 @@ void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
  */
 static void wake_elsewhere(skua_loop *loop)
 {
+    uint32_t state = SKUI_CORES_FREE;
     int here = skui_cores_here();
+    bool kept_off;
 
-    /* relaxed: a hint. CP1 acquire: `allowed` is restored. */
-    if (skui_load_relaxed(&loop->idle.core) == here &&
-        !skui_load_acquire(&loop->idle.kept_off) &&
-        skui_cores_keep_off(loop->thread_id, here, &loop->idle.allowed)) {
-        /* CP1 release: pairs with idle_restore_cores(). */
-        skui_store_release(&loop->idle.kept_off, true);
+    /* relaxed: a hint. CP1 acquire: the mask is not in use. */
+    if (skui_load_relaxed(&loop->idle.core) != here ||
+        !skui_cas_acquire(&loop->idle.cores, &state,
+                          (uint32_t)SKUI_CORES_HELD)) {
+        return;
     }
+    kept_off = skui_cores_keep_off(loop->thread_id, here, &loop->idle.allowed);
+    /* CP1 release: pairs with idle_restore_cores(). */
+    skui_store_release(
+        &loop->idle.cores,
+        (uint32_t)(kept_off ? SKUI_CORES_KEPT_OFF : SKUI_CORES_FREE));
 }
 
 /* If it is PARKED, make it `to` and wake it; so too if it is OUTSIDE and the
