@@ -370,6 +370,7 @@ static int poller_dispatch_charge(struct skui_poller *poller, uint64_t key)
         return 0;
     }
     taken = poller_deliver_for(charge);
+    poller->ticked = poller->ticked || taken.tick;
     if (taken.wake) {
         /* It slept, so it is not held up; and this must not take the next wake
          * as well. */
