@@ -326,6 +326,12 @@ static int epoll_adopt(struct skui_poller *poller, struct skui_poller *charge)
     struct epoll_event event = {EPOLLIN | EPOLLET, {.u64 = KEY_CHARGE}};
 
     for (unsigned i = 0; i < CHARGES; i++) {
+        /* relaxed: this thread adopts, and it has seen who disowned */
+        if (skui_load_relaxed(&poller->charges[i]) == charge) {
+            return 0;
+        }
+    }
+    for (unsigned i = 0; i < CHARGES; i++) {
         struct skui_poller *none = NULL;
 
         /* CH1 release: who polls sees a whole poller. */
