@@ -547,6 +547,9 @@ loop_run_batch(skua_loop *loop)
     struct skui_runnable *runnable;
 
     loop->in_batch = true;
+    if (skui_loop_has_siblings(loop)) {
+        skui_relief_prepare_first(loop);
+    }
     if (SKUI_UNLIKELY(loop->timed != skui_debug_is_on(loop))) {
         skui_slow_switch(loop, !loop->timed);
     }

@@ -76,6 +76,20 @@ void skui_relief_start(skua_runner *runner)
     }
 }
 
+void skui_relief_prepare_first(skua_loop *loop)
+{
+    skua_runner *runner = loop->runner;
+
+    /* relaxed, both: of loops that begin at once the last to say that it does
+     * not sleep sees that no other does */
+    if (!skui_load_relaxed(&runner->relief.is_prepared) &&
+        skui_load_relaxed(&runner->idle) == 0) {
+        /* relaxed: a hint; if it fails, a long step tries again */
+        skui_store_relaxed(&runner->relief.is_prepared, true);
+        skui_relief_start(runner);
+    }
+}
+
 void skui_relief_prepare(skua_loop *loop)
 {
     skua_runner *runner = loop->runner;
@@ -150,6 +164,7 @@ void skui_relief_stop(skua_runner *runner)
     }
     relief->started = 0;
     relief->is_stopping = false;
+    skui_store_relaxed(&relief->is_prepared, false); /* relaxed: a hint */
 }
 
 /* --- blocking --- */

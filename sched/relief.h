@@ -3,8 +3,8 @@
  * relief.h - spare loops, for when all others are held up in user code.
  *
  * A runner has a few loops more than it has cores to use. Each is a whole loop
- * with a thread of its own, which starts when it is first needed and sleeps,
- * without a tick, while any of the ordinary loops does. Of those that watch the
+ * with a thread of its own. The first starts when for the first time no
+ * ordinary loop sleeps, and sleeps, without a tick, while any of them does. Of those that watch the
  * tick the spare ones are the last, so one is woken only if no other loop
  * sleeps; it looks (stuck.h), and if it finds a stuck loop it *relieves*: it
  * runs what it took, and what comes from outside, beside the stuck threads,
@@ -33,7 +33,16 @@ struct skui_relief {
     unsigned started; /* guarded by lock, as below */
     bool is_stopping;
     _Atomic(bool) is_relieving; /* relaxed: a hint */
+    /* One has been started, or there are none to be: relaxed, a hint. */
+    _Atomic(bool) is_prepared;
 };
+
+/*
+ * A loop is about to run what is ready. The last one of all that does has a
+ * spare loop started: if each of them is held up in its first step there is
+ * nobody who could see that.
+ */
+void skui_relief_prepare_first(skua_loop *loop);
 
 /* A loop of the runner has ended a step that kept it for longer than a tick:
  * have a spare loop ready if nobody sleeps who could look after it. */
