@@ -370,23 +370,25 @@ static bool park_sleep(skua_loop *loop, int64_t deadline_ns)
     return loop->poller_ops->take_tick(loop->poller);
 }
 
-/* Among the ordinary loops: sleeping ones are asked to search and to look after
- * others, spare ones only to look. */
+/* Sleeping ones are asked to search and to look after others; spare ones, which
+ * do not count, only to look. */
 static void idle_announce(skua_loop *loop, bool sleeps)
 {
     skua_runner *runner = loop->runner;
 
-    if (runner == NULL || loop->spare) {
+    if (runner == NULL) {
         return;
     }
-    if (sleeps) {
+    if (!loop->spare && sleeps) {
         /* PK2 (seq_cst): announced before the looks in park_sees_work(). */
         (void)skui_fetch_add_seq_cst(&runner->idle, 1u);
-        return;
+    } else if (!loop->spare) {
+        /* PK2 (seq_cst): as above. */
+        (void)skui_fetch_sub_seq_cst(&runner->idle, 1u);
     }
-    /* PK2 (seq_cst): as above. */
-    (void)skui_fetch_sub_seq_cst(&runner->idle, 1u);
-    skui_sentinel_start(runner); /* here, not while a task waits for it */
+    if (!sleeps) {
+        skui_sentinel_start(runner); /* here, not while a task waits for it */
+    }
 }
 
 /* Whether somebody has given a loop away since the last look. */
