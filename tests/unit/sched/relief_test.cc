@@ -569,6 +569,8 @@ TEST(Park, DoesNotTakeItselfForASleeperToBeWoken)
                 close(fds[1]);
             });
 
+            /* two such tasks are worth a wake */
+            crew.loop(0)->idle.slice_ticks = skui_clock_ticks_of(SKUA_S);
             EXPECT_EQ(skua_await(reader.get(), nullptr), 0);
             EXPECT_EQ(skua_await(writer.get(), nullptr), 0);
             EXPECT_EQ(ended.load(), 2);
