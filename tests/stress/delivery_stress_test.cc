@@ -5,6 +5,7 @@
 #include "../unit/io/task_support.h"
 
 #include "../../sched/runner.h"
+#include "../conformance/support.h"
 #include "seed.h"
 
 #include <atomic>
@@ -18,11 +19,7 @@ namespace
 
 using stress::Random;
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int kGenerations = 25;
-#else
-constexpr int kGenerations = 200;
-#endif
+constexpr int kGenerations = conformance::kRaceDetector ? 30 : 200;
 constexpr int kStreams = 8;
 constexpr uint32_t kNumbers = 1500;
 

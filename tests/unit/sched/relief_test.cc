@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../../conformance/support.h"
+#include "switches.h"
 
 namespace
 {
@@ -143,25 +144,6 @@ void AwaitAll(const std::vector<Future> &tasks)
         EXPECT_EQ(skua_await(task.get(), nullptr), 0);
     }
 }
-
-bool HasByEnvironment(unsigned mechanisms)
-{
-    skua_runner_options options = {};
-    skua_runner *runner = nullptr;
-    unsigned without;
-
-    options.loops = 2;
-    EXPECT_EQ(skua_runner_new(&options, &runner), 0);
-    without = runner->without;
-    EXPECT_EQ(skua_runner_close(runner), 0);
-    return (without & mechanisms) == 0;
-}
-
-// Where the environment turns off what a test is about.
-#define SKIP_WITHOUT(mechanisms)                                               \
-    if (!HasByEnvironment(mechanisms)) {                                       \
-        GTEST_SKIP() << "turned off by SKUA_WITHOUT";                          \
-    }
 
 // A connected pair; the first end is a socket of the running loop.
 class Connection
