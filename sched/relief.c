@@ -16,6 +16,7 @@
 #include <stdio.h>
 
 #include "runner.h"
+#include "task_hooks.h"
 #include "thread.h"
 #include "tls.h"
 
@@ -110,6 +111,27 @@ void skui_relief_call(skua_runner *runner)
     }
 }
 
+/* What the program has set for the loops that it knows. */
+static void relief_follow(skua_loop *loop)
+{
+    skua_loop *first = loop->runner->loops[0];
+    const skua_task_hooks *hooks = skui_loop_hooks(first);
+    skua_exception_handler_fn *fn;
+    void *arg;
+
+    (void)skui_loop_handler(first, &fn, &arg);
+    skui_spinlock_lock(&loop->lock);
+    loop->handler = fn;
+    loop->handler_arg = arg;
+    skui_spinlock_unlock(&loop->lock);
+    /* relaxed, all: settings */
+    skui_store_relaxed(&loop->slow_ns, skui_load_relaxed(&first->slow_ns));
+    skui_store_relaxed(&loop->eager, skui_load_relaxed(&first->eager));
+    skui_store_relaxed(&loop->debug, skui_load_relaxed(&first->debug));
+    /* TH1 release: as skua_loop_set_task_hooks(). */
+    skui_store_release(&loop->hooks, hooks);
+}
+
 static void relief_set(skua_runner *runner, bool relieves)
 {
     /* relaxed: a hint; what is left undone is done at the next tick */
@@ -128,6 +150,7 @@ void skui_relief_look(skua_loop *loop)
     }
     if (found > 0) {
         loop->idle.calm_looks = 0;
+        relief_follow(loop);
         relief_set(runner, true);
         (void)skui_loop_take_injected(loop);
         skui_relief_start(runner); /* for when this one is held up itself */

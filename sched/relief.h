@@ -10,7 +10,7 @@
  * runs what it took, and what comes from outside, beside the stuck threads,
  * until it finds none stuck any more, or another loop sleeping. What is
  * stealable and becomes ready on it when it does not relieve goes to the
- * others.
+ * others. Its settings are those of the first loop: programs do not know it.
  *
  *   not started   -> ASLEEP     a loop ends a long step and nobody sleeps
  *   ASLEEP        -> LOOKING    tick, or a look that is due; or work of its own

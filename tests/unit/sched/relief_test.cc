@@ -418,6 +418,43 @@ TEST(ReliefLoops, GoOnWithWhatIsTheirs)
         0);
 }
 
+// Who runs on a spare loop need not know: it is set up like the others.
+TEST(ReliefLoops, HaveTheSettingsOfTheFirst)
+{
+    SKIP_WITHOUT(SKUA_SENTINEL | SKUA_RELIEF);
+    conformance::Reports reports;
+    Crew crew(2, 1, true);
+
+    for (unsigned i = 0; i < 2; i++) {
+        reports.install(crew.loop(i));
+        EXPECT_EQ(skua_loop_set_slow_callback_duration(crew.loop(i), SKUA_S),
+                  0);
+        EXPECT_EQ(skua_loop_set_debug(crew.loop(i), true), 0);
+    }
+    EXPECT_EQ(crew.Run([&] {
+                  std::atomic<bool> over{false};
+                  std::vector<Future> tasks = crew.HoldOthers(over);
+
+                  tasks.push_back(crew.spawn([&] {
+                      skua_loop *here = skua_get_running_loop();
+
+                      EXPECT_TRUE(crew.IsSpare(here));
+                      EXPECT_TRUE(skua_loop_get_debug(here));
+                      EXPECT_EQ(skua_loop_get_slow_callback_duration(here),
+                                SKUA_S);
+                      (void)crew.spawn([] { return -ENOTTY; }); /* unread */
+                      over = true;
+                      return 0;
+                  }));
+                  HoldUntil(over);
+                  AwaitAll(tasks);
+                  return 0;
+              }),
+              0);
+    crew.Close();
+    EXPECT_EQ(reports.count(-ENOTTY), 1u);
+}
+
 // A spare loop that is held in work of its own is looked after like others.
 TEST(ReliefLoops, AreLookedAfterThemselves)
 {
