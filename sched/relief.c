@@ -139,16 +139,29 @@ static void relief_set(skua_runner *runner, bool relieves)
     skui_sentinel_pace(runner, relieves);
 }
 
+/* An ordinary loop sleeps, and the look is its own. */
+static void relief_hand_on(skua_runner *runner)
+{
+    skui_store_release(&runner->keeping.is_due, true); /* ST1 release */
+    for (unsigned i = 0; i < runner->count; i++) {
+        if (skui_park_try_wake(runner->loops[i])) {
+            return;
+        }
+    }
+}
+
 void skui_relief_look(skua_loop *loop)
 {
     skua_runner *runner = loop->runner;
-    unsigned found = 0;
 
-    /* relaxed: a hint; an ordinary loop that sleeps is woken by the tick */
-    if (skui_load_relaxed(&runner->idle) == 0) {
-        found = skui_stuck_look(loop);
+    /* relaxed: a hint. A tick ends the sleep of a keeper by way of its charges
+     * as well, and after that the next one's; who is first reads it, and the
+     * other sleeps on. */
+    if (skui_load_relaxed(&runner->idle) > 0) {
+        relief_hand_on(runner);
+        return;
     }
-    if (found > 0) {
+    if (skui_stuck_look(loop) > 0) {
         loop->idle.calm_looks = 0;
         relief_follow(loop);
         relief_set(runner, true);

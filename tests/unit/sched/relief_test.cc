@@ -418,6 +418,37 @@ TEST(ReliefLoops, GoOnWithWhatIsTheirs)
         0);
 }
 
+// A tick may come to a spare loop first, since it passes those that are held.
+TEST(ReliefLoops, HandATickOnToALoopThatSleeps)
+{
+    SKIP_WITHOUT(SKUA_SENTINEL | SKUA_RELIEF);
+    Crew crew(2, 1, true);
+
+    crew.PretendThatItTicks();
+    EXPECT_EQ(crew.Run([&] {
+                  std::atomic<bool> over{false};
+                  int left = 8; /* after more the tick's pace is set */
+
+                  HoldUntil([&] { return crew.Sleeps(1) && crew.Sleeps(2); });
+                  const Future task = crew.spawn([&] {
+                      EXPECT_EQ(skua_get_running_loop(), crew.loop(1));
+                      over = true;
+                      return 0;
+                  });
+                  HoldUntil([&] { /* the first look only sees it run */
+                      if (left > 0 && crew.Sleeps(1) && crew.Sleeps(2)) {
+                          left--;
+                          crew.post(crew.loop(2),
+                                    [&] { skui_relief_look(crew.loop(2)); });
+                      }
+                      return over.load();
+                  });
+                  EXPECT_EQ(skua_await(task.get(), nullptr), 0);
+                  return 0;
+              }),
+              0);
+}
+
 // Who runs on a spare loop need not know: it is set up like the others.
 TEST(ReliefLoops, HaveTheSettingsOfTheFirst)
 {
