@@ -4,13 +4,14 @@
  *
  * A runner has a few loops more than it has cores to use. Each is a whole loop
  * with a thread of its own. The first starts when for the first time no
- * ordinary loop sleeps, and sleeps, without a tick, while any of them does. Of those that watch the
- * tick the spare ones are the last, so one is woken only if no other loop
- * sleeps; it looks (stuck.h), and if it finds a stuck loop it *relieves*: it
- * runs what it took, and what comes from outside, beside the stuck threads,
- * until it finds none stuck any more, or another loop sleeping. What is
- * stealable and becomes ready on it when it does not relieve goes to the
- * others. Its settings are those of the first loop: programs do not know it.
+ * ordinary loop sleeps, and sleeps, without a tick, while any of them does. Of
+ * those that watch the tick the spare ones are the last, so one is woken only
+ * if no other loop sleeps; it looks (stuck.h), and if it finds a stuck loop it
+ * *relieves*: it runs what it took, and what comes from outside, beside the
+ * stuck threads, until it finds none stuck any more, or another loop sleeping.
+ * What is stealable and becomes ready on it when it does not relieve goes to
+ * the others. Its settings are those of the first loop: programs do not know
+ * it.
  *
  *   not started   -> ASLEEP     a loop ends a long step and nobody sleeps
  *   ASLEEP        -> LOOKING    tick, or a look that is due; or work of its own

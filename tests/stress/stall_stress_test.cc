@@ -214,12 +214,11 @@ class StallStress : public conformance::Harness
             int status;
 
             do {
-                status = skua_queue_get_until(
-                    queue, &item,
-                    skua_monotonic() + SKUA_US * random.below(3000));
+                status = skua_queue_get_until(queue, &item,
+                                              skua_monotonic() +
+                                                  SKUA_US * random.below(3000));
                 if (status == 0) {
-                    items->Add(
-                        static_cast<int>(conformance::as_int(item)) - 1);
+                    items->Add(static_cast<int>(conformance::as_int(item)) - 1);
                     EXPECT_EQ(skua_queue_task_done(queue), 0);
                 }
                 stall();

@@ -213,46 +213,48 @@ TEST(EpollCharge, EndsTheSleepOfItsKeeper)
 
 TEST(EpollCharge, HasItsTaskWokenByTheKeeperOnce)
 {
-    EXPECT_EQ(RunTask(1, [] {
-                  Poller keeper;
-                  std::atomic<int> delivered{-1};
-                  int fds[2];
-                  int turns = 0;
-                  Socket socket;
-                  char byte = 0;
+    EXPECT_EQ(
+        RunTask(1,
+                [] {
+                    Poller keeper;
+                    std::atomic<int> delivered{-1};
+                    int fds[2];
+                    int turns = 0;
+                    Socket socket;
+                    char byte = 0;
 
-                  EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-                                       fds),
-                            0);
-                  EXPECT_EQ(skua_socket_new(fds[0], socket.Out()), 0);
-                  Task reader([&] {
-                      EXPECT_EQ(skua_sock_recv_into(socket, &byte, 1), 1);
-                      turns++;
-                      EXPECT_EQ(skua_sock_recv_into(socket, &byte, 1), 0);
-                      turns++;
-                      return 0;
-                  });
+                    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK,
+                                         0, fds),
+                              0);
+                    EXPECT_EQ(skua_socket_new(fds[0], socket.Out()), 0);
+                    Task reader([&] {
+                        EXPECT_EQ(skua_sock_recv_into(socket, &byte, 1), 1);
+                        turns++;
+                        EXPECT_EQ(skua_sock_recv_into(socket, &byte, 1), 0);
+                        turns++;
+                        return 0;
+                    });
 
-                  LetOthersRun();
-                  EXPECT_EQ(keeper.Adopt(skui_running_poller()), 0);
-                  (void)keeper.Poll(0);
-                  std::thread sleeper(
-                      [&] { delivered = keeper.Poll(SKUA_FOREVER); });
-                  EXPECT_EQ(write(fds[1], "x", 1), 1);
-                  while (delivered.load() < 0) { /* this loop is held up */
-                      (void)sched_yield();
-                  }
-                  EXPECT_EQ(delivered.load(), 1);
-                  sleeper.join();
-                  keeper.Disown(skui_running_poller());
-                  LetOthersRun();
-                  EXPECT_EQ(turns, 1);
-                  close(fds[1]);
-                  EXPECT_EQ(reader.Await(), 0);
-                  EXPECT_EQ(turns, 2);
-                  return 0;
-              }),
-              0);
+                    LetOthersRun();
+                    EXPECT_EQ(keeper.Adopt(skui_running_poller()), 0);
+                    (void)keeper.Poll(0);
+                    std::thread sleeper(
+                        [&] { delivered = keeper.Poll(SKUA_FOREVER); });
+                    EXPECT_EQ(write(fds[1], "x", 1), 1);
+                    while (delivered.load() < 0) { /* this loop is held up */
+                        (void)sched_yield();
+                    }
+                    EXPECT_EQ(delivered.load(), 1);
+                    sleeper.join();
+                    keeper.Disown(skui_running_poller());
+                    LetOthersRun();
+                    EXPECT_EQ(turns, 1);
+                    close(fds[1]);
+                    EXPECT_EQ(reader.Await(), 0);
+                    EXPECT_EQ(turns, 2);
+                    return 0;
+                }),
+        0);
 }
 
 TEST(EpollCharge, IsOneOfEight)

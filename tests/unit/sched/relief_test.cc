@@ -237,9 +237,8 @@ void HoldAllOver(Crew *crew, Waits waits)
         connection.Put();
         break;
     case Waits::Outside:
-        other = std::thread([&, loop = crew->loop(0)] {
-            task = crew->spawn_on(loop, end);
-        });
+        other = std::thread(
+            [&, loop = crew->loop(0)] { task = crew->spawn_on(loop, end); });
         break;
     }
     HoldUntil(over);
@@ -259,10 +258,10 @@ TEST_P(Relief, RunsWhatWaitsWhenAllLoopsAreHeld)
 
     for (int i = 0; i < 3; i++) { /* the same runner, again */
         EXPECT_EQ(crew.Run([&] {
-                      HoldAllOver(&crew, GetParam().waits);
-                      HoldAllOver(&crew, GetParam().waits);
-                      return 0;
-                  }),
+            HoldAllOver(&crew, GetParam().waits);
+            HoldAllOver(&crew, GetParam().waits);
+            return 0;
+        }),
                   0);
     }
 }
@@ -273,8 +272,8 @@ static std::vector<Case> AllCases()
 
     for (unsigned loops : {2u, 4u}) {
         for (bool started : {false, true}) {
-            for (Waits waits : {Waits::Ready, Waits::Sleeping,
-                                Waits::AtASocket, Waits::Outside}) {
+            for (Waits waits : {Waits::Ready, Waits::Sleeping, Waits::AtASocket,
+                                Waits::Outside}) {
                 cases.push_back({loops, started, waits});
             }
         }
@@ -291,27 +290,27 @@ TEST(ReliefLoops, AreTwoWhenTheFirstIsHeldItself)
     Crew crew(2);
 
     EXPECT_EQ(crew.Run([&] {
-                  std::atomic<bool> over{false};
-                  std::atomic<skua_loop *> first{nullptr};
-                  std::vector<Future> tasks = crew.HoldOthers(over);
+        std::atomic<bool> over{false};
+        std::atomic<skua_loop *> first{nullptr};
+        std::vector<Future> tasks = crew.HoldOthers(over);
 
-                  tasks.push_back(crew.spawn([&] {
-                      first = skua_get_running_loop();
-                      HoldUntil(over);
-                      return 0;
-                  }));
-                  HoldUntil([&] { return first.load() != nullptr; });
-                  EXPECT_TRUE(crew.IsSpare(first.load()));
-                  tasks.push_back(crew.spawn([&] {
-                      EXPECT_TRUE(crew.IsSpare(skua_get_running_loop()));
-                      EXPECT_NE(skua_get_running_loop(), first.load());
-                      over = true;
-                      return 0;
-                  }));
-                  HoldUntil(over);
-                  AwaitAll(tasks);
-                  return 0;
-              }),
+        tasks.push_back(crew.spawn([&] {
+            first = skua_get_running_loop();
+            HoldUntil(over);
+            return 0;
+        }));
+        HoldUntil([&] { return first.load() != nullptr; });
+        EXPECT_TRUE(crew.IsSpare(first.load()));
+        tasks.push_back(crew.spawn([&] {
+            EXPECT_TRUE(crew.IsSpare(skua_get_running_loop()));
+            EXPECT_NE(skua_get_running_loop(), first.load());
+            over = true;
+            return 0;
+        }));
+        HoldUntil(over);
+        AwaitAll(tasks);
+        return 0;
+    }),
               0);
     EXPECT_EQ(crew.SpareThreads(), 2u);
 }
@@ -323,26 +322,26 @@ TEST(ReliefLoops, AreNoMoreThanAllowed)
 
     EXPECT_EQ(crew->total, 3u);
     EXPECT_EQ(crew.Run([&] {
-                  std::atomic<bool> over{false};
-                  std::atomic<bool> first{false};
-                  std::atomic<bool> second{false};
-                  std::vector<Future> tasks = crew.HoldOthers(over);
+        std::atomic<bool> over{false};
+        std::atomic<bool> first{false};
+        std::atomic<bool> second{false};
+        std::vector<Future> tasks = crew.HoldOthers(over);
 
-                  tasks.push_back(crew.spawn([&] {
-                      EXPECT_FALSE(second.load());
-                      first = true;
-                      return 0;
-                  }));
-                  HoldUntil(first);
-                  tasks.push_back(crew.spawn([&] {
-                      second = true;
-                      over = true;
-                      return 0;
-                  }));
-                  HoldUntil(over);
-                  AwaitAll(tasks);
-                  return 0;
-              }),
+        tasks.push_back(crew.spawn([&] {
+            EXPECT_FALSE(second.load());
+            first = true;
+            return 0;
+        }));
+        HoldUntil(first);
+        tasks.push_back(crew.spawn([&] {
+            second = true;
+            over = true;
+            return 0;
+        }));
+        HoldUntil(over);
+        AwaitAll(tasks);
+        return 0;
+    }),
               0);
     EXPECT_EQ(crew.SpareThreads(), 1u);
 }
@@ -367,55 +366,53 @@ TEST(ReliefLoops, GoOnWithWhatIsTheirs)
     SKIP_WITHOUT(SKUA_SENTINEL | SKUA_RELIEF);
     Crew crew(2);
 
-    EXPECT_EQ(
-        crew.Run([&] {
-            std::atomic<bool> over{false};
-            std::atomic<skua_loop *> spare{nullptr};
-            std::unique_ptr<Connection> connection;
-            std::vector<Future> tasks = crew.HoldOthers(over);
-            Future pinned;
-            Future sleeper;
-            Future reader;
-            Future callback;
+    EXPECT_EQ(crew.Run([&] {
+        std::atomic<bool> over{false};
+        std::atomic<skua_loop *> spare{nullptr};
+        std::unique_ptr<Connection> connection;
+        std::vector<Future> tasks = crew.HoldOthers(over);
+        Future pinned;
+        Future sleeper;
+        Future reader;
+        Future callback;
 
-            tasks.push_back(crew.spawn([&] {
-                skua_loop *here = skua_get_running_loop();
+        tasks.push_back(crew.spawn([&] {
+            skua_loop *here = skua_get_running_loop();
 
-                spare = here;
-                connection = std::make_unique<Connection>();
-                callback = conformance::make_future(here);
-                crew.later(here, SKUA_MS, [&] {
-                    EXPECT_EQ(skua_get_running_loop(), spare.load());
-                    EXPECT_EQ(skua_future_set_result(callback.get(), nullptr),
-                              0);
-                });
-                pinned = crew.spawn_on(
-                    here,
-                    [&] {
-                        for (int i = 0; i < 3; i++) {
-                            EXPECT_EQ(skua_get_running_loop(), spare.load());
-                            EXPECT_EQ(skua_sleep(SKUA_MS), 0);
-                        }
-                        return 0;
-                    },
-                    true);
-                sleeper = crew.spawn([&] { return skua_sleep(2 * SKUA_MS); });
-                reader = crew.spawn([&] { return connection->Take(); });
-                over = true;
-                return 0;
-            }));
-            HoldUntil(over);
-            AwaitAll(tasks);
-            EXPECT_TRUE(crew.IsSpare(spare.load()));
-            EXPECT_EQ(skua_await(pinned.get(), nullptr), 0);
-            EXPECT_EQ(skua_await(sleeper.get(), nullptr), 0);
-            EXPECT_EQ(skua_await(callback.get(), nullptr), 0);
-            connection->Put();
-            EXPECT_EQ(skua_await(reader.get(), nullptr), 0);
-            connection.reset();
+            spare = here;
+            connection = std::make_unique<Connection>();
+            callback = conformance::make_future(here);
+            crew.later(here, SKUA_MS, [&] {
+                EXPECT_EQ(skua_get_running_loop(), spare.load());
+                EXPECT_EQ(skua_future_set_result(callback.get(), nullptr), 0);
+            });
+            pinned = crew.spawn_on(
+                here,
+                [&] {
+                    for (int i = 0; i < 3; i++) {
+                        EXPECT_EQ(skua_get_running_loop(), spare.load());
+                        EXPECT_EQ(skua_sleep(SKUA_MS), 0);
+                    }
+                    return 0;
+                },
+                true);
+            sleeper = crew.spawn([&] { return skua_sleep(2 * SKUA_MS); });
+            reader = crew.spawn([&] { return connection->Take(); });
+            over = true;
             return 0;
-        }),
-        0);
+        }));
+        HoldUntil(over);
+        AwaitAll(tasks);
+        EXPECT_TRUE(crew.IsSpare(spare.load()));
+        EXPECT_EQ(skua_await(pinned.get(), nullptr), 0);
+        EXPECT_EQ(skua_await(sleeper.get(), nullptr), 0);
+        EXPECT_EQ(skua_await(callback.get(), nullptr), 0);
+        connection->Put();
+        EXPECT_EQ(skua_await(reader.get(), nullptr), 0);
+        connection.reset();
+        return 0;
+    }),
+              0);
 }
 
 // A tick may come to a spare loop first, since it passes those that are held.
@@ -426,26 +423,26 @@ TEST(ReliefLoops, HandATickOnToALoopThatSleeps)
 
     crew.PretendThatItTicks();
     EXPECT_EQ(crew.Run([&] {
-                  std::atomic<bool> over{false};
-                  int left = 8; /* after more the tick's pace is set */
+        std::atomic<bool> over{false};
+        int left = 8; /* after more the tick's pace is set */
 
-                  HoldUntil([&] { return crew.Sleeps(1) && crew.Sleeps(2); });
-                  const Future task = crew.spawn([&] {
-                      EXPECT_EQ(skua_get_running_loop(), crew.loop(1));
-                      over = true;
-                      return 0;
-                  });
-                  HoldUntil([&] { /* the first look only sees it run */
-                      if (left > 0 && crew.Sleeps(1) && crew.Sleeps(2)) {
-                          left--;
-                          crew.post(crew.loop(2),
-                                    [&] { skui_relief_look(crew.loop(2)); });
-                      }
-                      return over.load();
-                  });
-                  EXPECT_EQ(skua_await(task.get(), nullptr), 0);
-                  return 0;
-              }),
+        HoldUntil([&] { return crew.Sleeps(1) && crew.Sleeps(2); });
+        const Future task = crew.spawn([&] {
+            EXPECT_EQ(skua_get_running_loop(), crew.loop(1));
+            over = true;
+            return 0;
+        });
+        HoldUntil([&] { /* the first look only sees it run */
+                        if (left > 0 && crew.Sleeps(1) && crew.Sleeps(2)) {
+                            left--;
+                            crew.post(crew.loop(2),
+                                      [&] { skui_relief_look(crew.loop(2)); });
+                        }
+                        return over.load();
+        });
+        EXPECT_EQ(skua_await(task.get(), nullptr), 0);
+        return 0;
+    }),
               0);
 }
 
@@ -463,24 +460,23 @@ TEST(ReliefLoops, HaveTheSettingsOfTheFirst)
         EXPECT_EQ(skua_loop_set_debug(crew.loop(i), true), 0);
     }
     EXPECT_EQ(crew.Run([&] {
-                  std::atomic<bool> over{false};
-                  std::vector<Future> tasks = crew.HoldOthers(over);
+        std::atomic<bool> over{false};
+        std::vector<Future> tasks = crew.HoldOthers(over);
 
-                  tasks.push_back(crew.spawn([&] {
-                      skua_loop *here = skua_get_running_loop();
+        tasks.push_back(crew.spawn([&] {
+            skua_loop *here = skua_get_running_loop();
 
-                      EXPECT_TRUE(crew.IsSpare(here));
-                      EXPECT_TRUE(skua_loop_get_debug(here));
-                      EXPECT_EQ(skua_loop_get_slow_callback_duration(here),
-                                SKUA_S);
-                      (void)crew.spawn([] { return -ENOTTY; }); /* unread */
-                      over = true;
-                      return 0;
-                  }));
-                  HoldUntil(over);
-                  AwaitAll(tasks);
-                  return 0;
-              }),
+            EXPECT_TRUE(crew.IsSpare(here));
+            EXPECT_TRUE(skua_loop_get_debug(here));
+            EXPECT_EQ(skua_loop_get_slow_callback_duration(here), SKUA_S);
+            (void)crew.spawn([] { return -ENOTTY; }); /* unread */
+            over = true;
+            return 0;
+        }));
+        HoldUntil(over);
+        AwaitAll(tasks);
+        return 0;
+    }),
               0);
     crew.Close();
     EXPECT_EQ(reports.count(-ENOTTY), 1u);
@@ -493,51 +489,50 @@ TEST(ReliefLoops, AreLookedAfterThemselves)
     Crew crew(2, 1, true);
 
     EXPECT_EQ(crew.Run([&] {
-                  std::atomic<bool> held{false};
-                  std::atomic<bool> over{false};
-                  std::unique_ptr<Connection> connection;
-                  const Future go = conformance::make_future();
-                  const Future opened = crew.spawn_on(
-                      crew.loop(2),
-                      [&] {
-                          connection = std::make_unique<Connection>();
-                          return 0;
-                      },
-                      true);
+        std::atomic<bool> held{false};
+        std::atomic<bool> over{false};
+        std::unique_ptr<Connection> connection;
+        const Future go = conformance::make_future();
+        const Future opened = crew.spawn_on(
+            crew.loop(2),
+            [&] {
+                connection = std::make_unique<Connection>();
+                return 0;
+            },
+            true);
 
-                  EXPECT_EQ(skua_await(opened.get(), nullptr), 0);
-                  const Future reader = crew.spawn([&] {
-                      EXPECT_EQ(connection->Take(), 0);
-                      over = true;
-                      return 0;
-                  });
-                  const Future hog = crew.spawn_on(
-                      crew.loop(2),
-                      [&] {
-                          EXPECT_EQ(skua_await(go.get(), nullptr), 0);
-                          held = true;
-                          HoldUntil(over);
-                          return 0;
-                      },
-                      true);
-                  std::thread other([&] {
-                      /* all asleep, and unwatched */
-                      HoldUntil([&] {
-                          return crew.Sleeps(0) && crew.Sleeps(1) &&
-                                 crew.Sleeps(2) &&
-                                 !skui_load_acquire(&crew->sentinel.is_on);
-                      });
-                      EXPECT_EQ(skua_future_set_result(go.get(), nullptr), 0);
-                      HoldUntil(held);
-                      connection->Put();
-                  });
+        EXPECT_EQ(skua_await(opened.get(), nullptr), 0);
+        const Future reader = crew.spawn([&] {
+            EXPECT_EQ(connection->Take(), 0);
+            over = true;
+            return 0;
+        });
+        const Future hog = crew.spawn_on(
+            crew.loop(2),
+            [&] {
+                EXPECT_EQ(skua_await(go.get(), nullptr), 0);
+                held = true;
+                HoldUntil(over);
+                return 0;
+            },
+            true);
+        std::thread other([&] {
+            /* all asleep, and unwatched */
+            HoldUntil([&] {
+                return crew.Sleeps(0) && crew.Sleeps(1) && crew.Sleeps(2) &&
+                       !skui_load_acquire(&crew->sentinel.is_on);
+            });
+            EXPECT_EQ(skua_future_set_result(go.get(), nullptr), 0);
+            HoldUntil(held);
+            connection->Put();
+        });
 
-                  EXPECT_EQ(skua_await(hog.get(), nullptr), 0);
-                  EXPECT_EQ(skua_await(reader.get(), nullptr), 0);
-                  other.join();
-                  connection.reset();
-                  return 0;
-              }),
+        EXPECT_EQ(skua_await(hog.get(), nullptr), 0);
+        EXPECT_EQ(skua_await(reader.get(), nullptr), 0);
+        other.join();
+        connection.reset();
+        return 0;
+    }),
               0);
 }
 
@@ -550,31 +545,32 @@ TEST(ReliefLoops, AreHeldWhileTheRunnerIsClosed)
     Crew crew(2);
 
     EXPECT_EQ(crew.Run([&] {
-                  std::atomic<bool> over{false};
-                  std::atomic<int> held{0};
-                  std::vector<Future> others = crew.HoldOthers(over);
+        std::atomic<bool> over{false};
+        std::atomic<int> held{0};
+        std::vector<Future> others = crew.HoldOthers(over);
 
-                  for (int i = 0; i < 2; i++) {
-                      tasks.push_back(crew.spawn([&] {
-                          EXPECT_TRUE(crew.IsSpare(skua_get_running_loop()));
-                          held++;
-                          HoldUntil(closing);
-                          ended++;
-                          return 0;
-                      }));
-                  }
-                  HoldUntil([&] { return held.load() == 2; });
-                  over = true;
-                  AwaitAll(others);
-                  tasks.push_back(crew.spawn([&] { /* is cancelled, then ends
-                                                      the hold */
-                      EXPECT_EQ(skua_sleep(SKUA_FOREVER), SKUA_ECANCELED);
-                      closing = true;
-                      return SKUA_ECANCELED;
-                  }));
-                  EXPECT_EQ(skua_yield(), 0);
-                  return 0;
-              }),
+        for (int i = 0; i < 2; i++) {
+            tasks.push_back(crew.spawn([&] {
+                EXPECT_TRUE(crew.IsSpare(skua_get_running_loop()));
+                held++;
+                HoldUntil(closing);
+                ended++;
+                return 0;
+            }));
+        }
+        HoldUntil([&] { return held.load() == 2; });
+        over = true;
+        AwaitAll(others);
+        tasks.push_back(crew.spawn([&] { /* is cancelled, then ends
+                                            the hold */
+                                         EXPECT_EQ(skua_sleep(SKUA_FOREVER),
+                                                   SKUA_ECANCELED);
+                                         closing = true;
+                                         return SKUA_ECANCELED;
+        }));
+        EXPECT_EQ(skua_yield(), 0);
+        return 0;
+    }),
               0);
     crew.Close();
     EXPECT_EQ(ended.load(), 2);
@@ -589,48 +585,46 @@ TEST(Park, DoesNotTakeItselfForASleeperToBeWoken)
 {
     Crew crew(2, 0, false, SKUA_SENTINEL);
 
-    EXPECT_EQ(
-        crew.Run([&] {
-            std::atomic<bool> over{false};
-            std::vector<Future> held = crew.HoldOthers(over);
-            int fds[2] = {-1, -1};
-            skua_socket *socket = nullptr;
-            std::vector<char> block(1u << 20, 'x');
-            std::atomic<int> ended{0};
+    EXPECT_EQ(crew.Run([&] {
+        std::atomic<bool> over{false};
+        std::vector<Future> held = crew.HoldOthers(over);
+        int fds[2] = {-1, -1};
+        skua_socket *socket = nullptr;
+        std::vector<char> block(1u << 20, 'x');
+        std::atomic<int> ended{0};
 
-            EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-            EXPECT_EQ(skua_socket_new(fds[0], &socket), 0);
-            const Future reader = crew.spawn([&] {
-                char byte;
-                ssize_t got = skua_sock_recv_into(socket, &byte, 1);
+        EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+        EXPECT_EQ(skua_socket_new(fds[0], &socket), 0);
+        const Future reader = crew.spawn([&] {
+            char byte;
+            ssize_t got = skua_sock_recv_into(socket, &byte, 1);
 
-                EXPECT_TRUE(got == 0 || got == -ECONNRESET) << got;
-                ended++;
-                return 0;
-            });
-            const Future writer = crew.spawn([&] {
-                EXPECT_LT(skua_sock_sendall(socket, block.data(), block.size()),
-                          0);
-                ended++;
-                return 0;
-            });
-            std::thread other([&] {
-                HoldUntil([&] { return crew.Sleeps(0); });
-                close(fds[1]);
-            });
-
-            /* two such tasks are worth a wake */
-            crew.loop(0)->idle.slice_ticks = skui_clock_ticks_of(SKUA_S);
-            EXPECT_EQ(skua_await(reader.get(), nullptr), 0);
-            EXPECT_EQ(skua_await(writer.get(), nullptr), 0);
-            EXPECT_EQ(ended.load(), 2);
-            other.join();
-            over = true;
-            AwaitAll(held);
-            skua_socket_unref(socket);
+            EXPECT_TRUE(got == 0 || got == -ECONNRESET) << got;
+            ended++;
             return 0;
-        }),
-        0);
+        });
+        const Future writer = crew.spawn([&] {
+            EXPECT_LT(skua_sock_sendall(socket, block.data(), block.size()), 0);
+            ended++;
+            return 0;
+        });
+        std::thread other([&] {
+            HoldUntil([&] { return crew.Sleeps(0); });
+            close(fds[1]);
+        });
+
+        /* two such tasks are worth a wake */
+        crew.loop(0)->idle.slice_ticks = skui_clock_ticks_of(SKUA_S);
+        EXPECT_EQ(skua_await(reader.get(), nullptr), 0);
+        EXPECT_EQ(skua_await(writer.get(), nullptr), 0);
+        EXPECT_EQ(ended.load(), 2);
+        other.join();
+        over = true;
+        AwaitAll(held);
+        skua_socket_unref(socket);
+        return 0;
+    }),
+              0);
 }
 
 // --- blocking ---
@@ -681,10 +675,10 @@ TEST(Blocking, GivesTheLoopToASleepingOneAtOnce)
 
     crew.PretendThatItTicks(); /* so there is only one look */
     EXPECT_EQ(crew.Run([&] {
-                  HoldUntil([&] { return crew.Sleeps(1); });
-                  BlockUntilAllIsDone(&crew);
-                  return 0;
-              }),
+        HoldUntil([&] { return crew.Sleeps(1); });
+        BlockUntilAllIsDone(&crew);
+        return 0;
+    }),
               0);
 }
 
@@ -696,15 +690,15 @@ TEST(Blocking, GivesTheLoopToASpareOneWhenNoneSleeps)
 
         crew.PretendThatItTicks();
         EXPECT_EQ(crew.Run([&] {
-                      std::atomic<bool> over{false};
-                      std::vector<Future> held = crew.HoldOthers(over);
+            std::atomic<bool> over{false};
+            std::vector<Future> held = crew.HoldOthers(over);
 
-                      HoldUntil([&] { return !started || crew.Sleeps(2); });
-                      BlockUntilAllIsDone(&crew);
-                      over = true;
-                      AwaitAll(held);
-                      return 0;
-                  }),
+            HoldUntil([&] { return !started || crew.Sleeps(2); });
+            BlockUntilAllIsDone(&crew);
+            over = true;
+            AwaitAll(held);
+            return 0;
+        }),
                   0);
     }
 }
@@ -718,36 +712,36 @@ TEST(Blocking, MayBeMisused)
     EXPECT_EQ(skua_blocking_begin(), SKUA_ENOLOOP);
     EXPECT_EQ(skua_blocking_end(), SKUA_ENOLOOP);
     EXPECT_EQ(crew.Run([&] {
-                  skua_loop *loop = skua_get_running_loop();
+        skua_loop *loop = skua_get_running_loop();
 
-                  EXPECT_EQ(skua_blocking_end(), 0);
-                  EXPECT_EQ(skua_blocking_begin(), 0);
-                  EXPECT_EQ(skua_blocking_begin(), 0);
-                  EXPECT_EQ(skua_blocking_end(), 0);
-                  EXPECT_FALSE(skui_load_relaxed(&loop->blocked));
-                  EXPECT_EQ(skua_blocking_end(), 0);
-                  crew.soon(loop, [&] {
-                      EXPECT_EQ(skua_blocking_begin(), 0);
-                      EXPECT_EQ(skua_blocking_end(), 0);
-                      calls++;
-                  });
-                  crew.soon(loop, [&] {
-                      EXPECT_EQ(skua_blocking_begin(), 0);
-                      calls++; /* and does not end it */
-                  });
-                  const Future pinned = crew.spawn_on(
-                      loop,
-                      [&] {
-                          EXPECT_EQ(skua_yield(), 0);
-                          EXPECT_EQ(skua_yield(), 0);
-                          EXPECT_FALSE(skui_load_relaxed(&loop->blocked));
-                          return 0;
-                      },
-                      true);
+        EXPECT_EQ(skua_blocking_end(), 0);
+        EXPECT_EQ(skua_blocking_begin(), 0);
+        EXPECT_EQ(skua_blocking_begin(), 0);
+        EXPECT_EQ(skua_blocking_end(), 0);
+        EXPECT_FALSE(skui_load_relaxed(&loop->blocked));
+        EXPECT_EQ(skua_blocking_end(), 0);
+        crew.soon(loop, [&] {
+            EXPECT_EQ(skua_blocking_begin(), 0);
+            EXPECT_EQ(skua_blocking_end(), 0);
+            calls++;
+        });
+        crew.soon(loop, [&] {
+            EXPECT_EQ(skua_blocking_begin(), 0);
+            calls++; /* and does not end it */
+        });
+        const Future pinned = crew.spawn_on(
+            loop,
+            [&] {
+                EXPECT_EQ(skua_yield(), 0);
+                EXPECT_EQ(skua_yield(), 0);
+                EXPECT_FALSE(skui_load_relaxed(&loop->blocked));
+                return 0;
+            },
+            true);
 
-                  EXPECT_EQ(skua_await(pinned.get(), nullptr), 0);
-                  return 0;
-              }),
+        EXPECT_EQ(skua_await(pinned.get(), nullptr), 0);
+        return 0;
+    }),
               0);
     EXPECT_EQ(calls, 2);
     EXPECT_EQ(crew.run(alone,

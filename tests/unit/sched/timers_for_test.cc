@@ -41,15 +41,14 @@ class TimersFor : public testing::Test, public conformance::Lambdas
     // On the first loop: who is woken from outside may go on elsewhere.
     int Run(conformance::Body body)
     {
-        return skua_runner_run(runner_, conformance::run_body,
-                               keeper_.body([this, body] {
-                                   const Future task = spawn_on(
-                                       skua_runner_get_loop(runner_, 0), body,
-                                       true);
+        return skua_runner_run(
+            runner_, conformance::run_body, keeper_.body([this, body] {
+                const Future task =
+                    spawn_on(skua_runner_get_loop(runner_, 0), body, true);
 
-                                   return skua_await(task.get(), nullptr);
-                               }),
-                               nullptr);
+                return skua_await(task.get(), nullptr);
+            }),
+            nullptr);
     }
     // What a thief does, until it has fired something.
     static void FireSome(skua_loop *loop)
@@ -170,51 +169,50 @@ TEST_F(TimersFor, RunInTheOrderOfTheirTimesWhoeverFiresThem)
 
 TEST_F(TimersFor, RunOnTheirOwnLoopOnceAndNotWhenCancelled)
 {
-    EXPECT_EQ(
-        Run([this] {
-            constexpr int kTimers = kRaceDetector ? 2000 : 10000;
-            Random random(stress::print_seed());
-            skua_loop *loop = skua_get_running_loop();
-            const std::thread::id here = std::this_thread::get_id();
-            const int64_t start_ns = skua_monotonic();
-            std::vector<int> runs(kTimers);
-            std::vector<bool> is_cancelled(kTimers);
-            std::vector<int64_t> when(kTimers);
-            std::vector<Handle> handles;
-            int64_t last_ns = 0;
-            const Thief thief(loop);
+    EXPECT_EQ(Run([this] {
+                  constexpr int kTimers = kRaceDetector ? 2000 : 10000;
+                  Random random(stress::print_seed());
+                  skua_loop *loop = skua_get_running_loop();
+                  const std::thread::id here = std::this_thread::get_id();
+                  const int64_t start_ns = skua_monotonic();
+                  std::vector<int> runs(kTimers);
+                  std::vector<bool> is_cancelled(kTimers);
+                  std::vector<int64_t> when(kTimers);
+                  std::vector<Handle> handles;
+                  int64_t last_ns = 0;
+                  const Thief thief(loop);
 
-            for (int i = 0; i < kTimers; i++) {
-                when[i] = start_ns + SKUA_US * random.below(20000);
-                handles.push_back(at(loop, when[i], [&, i] {
-                    EXPECT_EQ(std::this_thread::get_id(), here);
-                    EXPECT_FALSE(is_cancelled[i]);
-                    EXPECT_LE(when[i], skua_monotonic());
-                    runs[i]++;
-                    last_ns = when[i];
-                }));
-                if (random.below(4) == 0) {
-                    const int victim = random.below(unsigned(i) + 1);
+                  for (int i = 0; i < kTimers; i++) {
+                      when[i] = start_ns + SKUA_US * random.below(20000);
+                      handles.push_back(at(loop, when[i], [&, i] {
+                          EXPECT_EQ(std::this_thread::get_id(), here);
+                          EXPECT_FALSE(is_cancelled[i]);
+                          EXPECT_LE(when[i], skua_monotonic());
+                          runs[i]++;
+                          last_ns = when[i];
+                      }));
+                      if (random.below(4) == 0) {
+                          const int victim = random.below(unsigned(i) + 1);
 
-                    if (runs[victim] == 0) {
-                        skua_handle_cancel(handles[victim].get());
-                        is_cancelled[victim] = true;
-                    }
-                }
-                if (random.below(16) == 0) {
-                    EXPECT_EQ(skua_yield(), 0);
-                }
-            }
-            EXPECT_EQ(skua_sleep_until(start_ns + 30 * SKUA_MS), 0);
-            EXPECT_EQ(skua_yield(), 0);
-            EXPECT_EQ(skua_yield(), 0);
-            for (int i = 0; i < kTimers; i++) {
-                EXPECT_EQ(runs[i], is_cancelled[i] ? 0 : 1) << i;
-            }
-            EXPECT_GT(last_ns, 0);
-            return 0;
-        }),
-        0);
+                          if (runs[victim] == 0) {
+                              skua_handle_cancel(handles[victim].get());
+                              is_cancelled[victim] = true;
+                          }
+                      }
+                      if (random.below(16) == 0) {
+                          EXPECT_EQ(skua_yield(), 0);
+                      }
+                  }
+                  EXPECT_EQ(skua_sleep_until(start_ns + 30 * SKUA_MS), 0);
+                  EXPECT_EQ(skua_yield(), 0);
+                  EXPECT_EQ(skua_yield(), 0);
+                  for (int i = 0; i < kTimers; i++) {
+                      EXPECT_EQ(runs[i], is_cancelled[i] ? 0 : 1) << i;
+                  }
+                  EXPECT_GT(last_ns, 0);
+                  return 0;
+              }),
+              0);
 }
 
 TEST_F(TimersFor, RunInOrderBesideAThief)
@@ -252,40 +250,39 @@ TEST_F(TimersFor, RunInOrderBesideAThief)
 // that is moved to the past must.
 TEST_F(TimersFor, OfTimeoutsAreMovedBesideAThief)
 {
-    EXPECT_EQ(Run([] {
-                  constexpr int kRounds = kRaceDetector ? 300 : 2000;
-                  Random random(stress::print_seed());
-                  const Thief thief(skua_get_running_loop());
+    EXPECT_EQ(
+        Run([] {
+            constexpr int kRounds = kRaceDetector ? 300 : 2000;
+            Random random(stress::print_seed());
+            const Thief thief(skua_get_running_loop());
 
-                  for (int i = 0; i < kRounds; i++) {
-                      skua_timeout timeout = {};
-                      int status;
+            for (int i = 0; i < kRounds; i++) {
+                skua_timeout timeout = {};
+                int status;
 
-                      EXPECT_EQ(skua_timeout_enter(&timeout,
-                                                   SKUA_US * random.below(20)),
-                                0);
-                      for (int turn = random.below(4); turn > 0; turn--) {
-                          int moved = skua_timeout_reschedule(
-                              &timeout,
-                              skua_monotonic() + SKUA_US * random.below(20));
+                EXPECT_EQ(
+                    skua_timeout_enter(&timeout, SKUA_US * random.below(20)),
+                    0);
+                for (int turn = random.below(4); turn > 0; turn--) {
+                    int moved = skua_timeout_reschedule(
+                        &timeout,
+                        skua_monotonic() + SKUA_US * random.below(20));
 
-                          EXPECT_TRUE(moved == 0 || moved == SKUA_EINVALSTATE);
-                      }
-                      if (skua_timeout_reschedule(&timeout, SKUA_FOREVER) ==
-                          0) {
-                          EXPECT_EQ(skua_sleep(SKUA_US * random.below(20)), 0);
-                          EXPECT_EQ(skua_timeout_reschedule(&timeout, 0), 0);
-                      }
-                      status = skua_sleep(SKUA_FOREVER);
-                      EXPECT_EQ(status, SKUA_ECANCELED);
-                      EXPECT_EQ(skua_timeout_exit(&timeout, status),
-                                -ETIMEDOUT);
-                      EXPECT_TRUE(skua_timeout_expired(&timeout));
-                      EXPECT_EQ(skua_yield(), 0);
-                  }
-                  return 0;
-              }),
-              0);
+                    EXPECT_TRUE(moved == 0 || moved == SKUA_EINVALSTATE);
+                }
+                if (skua_timeout_reschedule(&timeout, SKUA_FOREVER) == 0) {
+                    EXPECT_EQ(skua_sleep(SKUA_US * random.below(20)), 0);
+                    EXPECT_EQ(skua_timeout_reschedule(&timeout, 0), 0);
+                }
+                status = skua_sleep(SKUA_FOREVER);
+                EXPECT_EQ(status, SKUA_ECANCELED);
+                EXPECT_EQ(skua_timeout_exit(&timeout, status), -ETIMEDOUT);
+                EXPECT_TRUE(skua_timeout_expired(&timeout));
+                EXPECT_EQ(skua_yield(), 0);
+            }
+            return 0;
+        }),
+        0);
 }
 
 TEST_F(TimersFor, OfWaitsRaceWithCancelsAndWakes)
