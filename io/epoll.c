@@ -39,7 +39,8 @@
 
 enum {
     EVENTS_PER_POLL = 128,
-    CHARGES = 8, /* held-up loops that one other looks after */
+    CHARGES = 8,     /* held-up loops that one other looks after */
+    ROUNDS_FOR = 64, /* of events that are delivered for another loop */
 };
 
 /* Keys of the eventfd, the tick and charges: no record and no descriptor has
@@ -266,38 +267,56 @@ static int poller_dispatch_shared(struct skui_poller *poller,
                                        event_flags(event->events));
 }
 
+/* What another thread than the loop's found in its epoll instance. */
+struct taken {
+    int delivered; /* or a negative errno */
+    bool wake;     /* ends no sleep: the caller must wake the loop once more */
+    bool tick;
+};
+
 /*
- * In another thread than the loop's. A wake that this takes out of the epoll
- * instance ends no sleep: the caller must wake the loop once more.
+ * In another thread than the loop's. Callbacks are level-triggered and stay, at
+ * the end of the kernel's list: it has come round when the first of them comes
+ * again. If that is gone by then, the number of rounds is the limit.
  */
-static int poller_deliver_for(struct skui_poller *poller, bool *out_took_wake)
+static struct taken poller_deliver_for(struct skui_poller *poller)
 {
     struct epoll_event events[EVENTS_PER_POLL];
-    int delivered = 0;
+    struct taken taken = {0};
+    uint64_t first_callback = 0;
+    unsigned rounds = 0;
+    bool around = false;
     int count;
 
-    *out_took_wake = false;
     do {
         count = epoll_wait(poller->epoll_fd, events, EVENTS_PER_POLL, 0);
         for (int i = 0; i < count; i++) {
+            uint64_t key = events[i].data.u64;
             int result = poller_dispatch_shared(poller, &events[i]);
 
-            *out_took_wake |= events[i].data.u64 == KEY_WAKE;
-            delivered += result > 0 ? result : 0;
+            taken.delivered += result > 0 ? result : 0;
+            taken.wake |= key == KEY_WAKE;
+            taken.tick |= key == KEY_TICK;
+            if (key < KEY_CHARGE && skui_watch_is_key(key)) {
+                around |= key == first_callback;
+                first_callback = first_callback == 0 ? key : first_callback;
+            }
         }
-    } while (count == EVENTS_PER_POLL);
-    return count < 0 && errno != EINTR ? -errno : delivered;
+    } while (count == EVENTS_PER_POLL && !around && ++rounds < ROUNDS_FOR);
+    if (count < 0 && errno != EINTR) {
+        taken.delivered = -errno;
+    }
+    return taken;
 }
 
 static int epoll_poll_for(struct skui_poller *poller)
 {
-    bool took_wake;
-    int delivered = poller_deliver_for(poller, &took_wake);
+    struct taken taken = poller_deliver_for(poller);
 
-    if (took_wake) {
+    if (taken.wake) {
         epoll_wake(poller);
     }
-    return delivered;
+    return taken.delivered;
 }
 
 /* --- charges --- */
@@ -306,6 +325,12 @@ static int epoll_adopt(struct skui_poller *poller, struct skui_poller *charge)
 {
     struct epoll_event event = {EPOLLIN | EPOLLET, {.u64 = KEY_CHARGE}};
 
+    for (unsigned i = 0; i < CHARGES; i++) {
+        /* relaxed: this thread adopts, and it has seen who disowned */
+        if (skui_load_relaxed(&poller->charges[i]) == charge) {
+            return 0;
+        }
+    }
     for (unsigned i = 0; i < CHARGES; i++) {
         struct skui_poller *none = NULL;
 
@@ -345,20 +370,20 @@ static int poller_dispatch_charge(struct skui_poller *poller, uint64_t key)
     /* CH1 acquire: pairs with epoll_adopt(). */
     struct skui_poller *charge =
         skui_load_acquire(&poller->charges[key - KEY_CHARGE]);
-    bool took_wake;
-    int delivered;
+    struct taken taken;
 
     if (charge == NULL) {
         return 0;
     }
-    delivered = poller_deliver_for(charge, &took_wake);
-    if (took_wake) {
+    taken = poller_deliver_for(charge);
+    poller->ticked = poller->ticked || taken.tick;
+    if (taken.wake) {
         /* It slept, so it is not held up; and this must not take the next wake
          * as well. */
         epoll_disown(poller, charge);
         epoll_wake(charge);
     }
-    return delivered < 0 ? 0 : delivered;
+    return taken.delivered < 0 ? 0 : taken.delivered;
 }
 
 static int poller_dispatch(struct skui_poller *poller,

@@ -320,6 +320,43 @@ void skui_loop_queue_task(skua_loop *home, struct skui_runnable *runnable,
 
 /* --- one iteration --- */
 
+/* Queue what was posted; what was meant for the loop that was here before comes
+ * into the list `stale`. */
+static void loop_take_posts(skua_loop *loop, struct skui_runnable **stale)
+{
+    uint32_t id = skui_loop_id(loop);
+    struct skui_runnable *runnable;
+
+    while ((runnable = skui_inbox_pop(&loop->inbox)) != NULL) {
+        if (SKUI_LIKELY(runnable->ticket == id)) {
+            skui_ready_push_pinned(&loop->ready, runnable);
+        } else {
+            skui_store_relaxed(&runnable->next, *stale); /* relaxed: owned */
+            *stale = runnable;
+        }
+    }
+}
+
+static void loop_drop_stale(struct skui_runnable *stale)
+{
+    while (stale != NULL) {
+        struct skui_runnable *runnable = stale;
+
+        stale = skui_load_relaxed(&runnable->next); /* relaxed: owned */
+        skui_runnable_discard(runnable);
+    }
+}
+
+static inline void loop_take_inbox(skua_loop *loop)
+{
+    struct skui_runnable *stale = NULL;
+
+    if (!skui_inbox_is_empty(&loop->inbox)) {
+        loop_take_posts(loop, &stale);
+        loop_drop_stale(stale);
+    }
+}
+
 static void loop_timer_due(struct skui_timer *timer, void *arg)
 {
     (void)arg;
@@ -330,11 +367,31 @@ static void loop_timer_due(struct skui_timer *timer, void *arg)
     }
 }
 
+struct due {
+    skua_loop *loop;
+    struct skui_runnable *stale;
+};
+
+/* Under the wheel's lock: what others have fired before lies in the inbox, and
+ * has its place before this. */
+static void loop_timer_due_here(struct skui_timer *timer, void *arg)
+{
+    struct due *due = arg;
+
+    if (!skui_inbox_is_empty(&due->loop->inbox)) {
+        loop_take_posts(due->loop, &due->stale);
+    }
+    loop_timer_due(timer, NULL);
+}
+
 static void loop_fire_timers(skua_loop *loop)
 {
+    struct due due = {loop, NULL};
+
     if (skui_timers_any(&loop->timers)) {
         (void)skui_timers_fire_due(&loop->timers, skui_clock_now(),
-                                   loop_timer_due, loop);
+                                   loop_timer_due_here, &due);
+        loop_drop_stale(due.stale);
     }
 }
 
@@ -342,23 +399,6 @@ size_t skui_loop_fire_timers_for(skua_loop *loop)
 {
     return skui_timers_try_fire_due(&loop->timers, skui_clock_now(),
                                     loop_timer_due, loop);
-}
-
-static inline void loop_take_inbox(skua_loop *loop)
-{
-    uint32_t id = skui_loop_id(loop);
-    struct skui_runnable *runnable;
-
-    if (skui_inbox_is_empty(&loop->inbox)) {
-        return;
-    }
-    while ((runnable = skui_inbox_pop(&loop->inbox)) != NULL) {
-        if (SKUI_LIKELY(runnable->ticket == id)) {
-            skui_ready_push_pinned(&loop->ready, runnable);
-        } else {
-            skui_runnable_discard(runnable);
-        }
-    }
 }
 
 static bool loop_poll_is_due(skua_loop *loop)
@@ -547,6 +587,9 @@ loop_run_batch(skua_loop *loop)
     struct skui_runnable *runnable;
 
     loop->in_batch = true;
+    if (skui_loop_has_siblings(loop)) {
+        skui_relief_prepare(loop);
+    }
     if (SKUI_UNLIKELY(loop->timed != skui_debug_is_on(loop))) {
         skui_slow_switch(loop, !loop->timed);
     }

@@ -370,25 +370,25 @@ static bool park_sleep(skua_loop *loop, int64_t deadline_ns)
     return loop->poller_ops->take_tick(loop->poller);
 }
 
-/* Among the ordinary loops: sleeping ones are asked to search and to look after
- * others, spare ones only to look. */
+/* Sleeping ones are asked to search and to look after others; spare ones, which
+ * do not count, only to look. */
 static void idle_announce(skua_loop *loop, bool sleeps)
 {
     skua_runner *runner = loop->runner;
 
-    if (runner == NULL || loop->spare) {
+    if (runner == NULL) {
         return;
     }
-    if (sleeps) {
+    if (!loop->spare && sleeps) {
         /* PK2 (seq_cst): announced before the looks in park_sees_work(). */
         (void)skui_fetch_add_seq_cst(&runner->idle, 1u);
-        return;
+    } else if (!loop->spare) {
+        /* PK2 (seq_cst): as above. */
+        (void)skui_fetch_sub_seq_cst(&runner->idle, 1u);
     }
-    /* PK2 (seq_cst): as above. */
-    if (skui_fetch_sub_seq_cst(&runner->idle, 1u) == 1) {
-        skui_relief_prepare(runner);
+    if (!sleeps) {
+        skui_sentinel_start(runner); /* here, not while a task waits for it */
     }
-    skui_sentinel_start(runner); /* here, not while a task waits for it */
 }
 
 /* Whether somebody has given a loop away since the last look. */
@@ -496,15 +496,6 @@ static void idle_note_gap(struct skui_idle *idle, int64_t gap_ns)
     idle->gap_ns += (gap_ns - idle->gap_ns) / 4;
 }
 
-/* It goes on without having slept: perhaps nobody sleeps. */
-static void idle_prepare_relief(skua_loop *loop)
-{
-    /* relaxed: a hint; of those that wake the last one sees 0 */
-    if (loop->runner != NULL && skui_load_relaxed(&loop->runner->idle) == 0) {
-        skui_relief_prepare(loop->runner);
-    }
-}
-
 /* Spin, then sleep. A hit in the first rounds reads no clock at all: it is
  * what two loops that hand work to and fro wait for. */
 static void idle_wait(skua_loop *loop, int64_t deadline_ns)
@@ -540,7 +531,6 @@ static void idle_wait(skua_loop *loop, int64_t deadline_ns)
     idle_note_gap(idle, skui_clock_now() - start_ns);
     if (found) {
         skui_idle_found(loop);
-        idle_prepare_relief(loop);
     }
 }
 
@@ -551,7 +541,6 @@ void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
     loop->idle.sentinel_due = false;
     if (found) {
         skui_idle_found(loop);
-        idle_prepare_relief(loop);
     } else if (deadline_ns != SKUA_FOREVER && deadline_ns <= skui_clock_now()) {
         (void)skui_loop_poll(loop, 0);
     } else {

@@ -49,7 +49,8 @@ struct skui_poller_ops {
      * The loop's thread: from now on what `poll_for(charge)` would deliver ends
      * the sleep of `poller`, whose polls deliver it. 0, -EBUSY when it has too
      * many charges, or a negative errno. A charge may have none itself. It ends
-     * by itself when the charge was found asleep.
+     * by itself when the charge was found asleep; till then nothing happens if
+     * it is a charge already.
      */
     int (*adopt)(struct skui_poller *poller, struct skui_poller *charge);
     /* Stop that. Any thread; nothing happens if it is no charge. */

@@ -64,9 +64,6 @@ static void relief_start_next(skua_runner *runner)
                           runner->loops[next]) == 0) {
         relief->started++;
     }
-    /* relaxed: a hint. Without a thread, or with none to come, too: a long
-     * step tries again. */
-    skui_store_relaxed(&relief->is_ready, true);
 }
 
 void skui_relief_start(skua_runner *runner)
@@ -79,10 +76,16 @@ void skui_relief_start(skua_runner *runner)
     }
 }
 
-void skui_relief_prepare(skua_runner *runner)
+void skui_relief_prepare(skua_loop *loop)
 {
-    /* relaxed: once it is set it stays */
-    if (SKUI_UNLIKELY(!skui_load_relaxed(&runner->relief.is_ready))) {
+    skua_runner *runner = loop->runner;
+
+    /* relaxed, both: of loops that begin at once the last to say that it does
+     * not sleep sees that no other does */
+    if (!skui_load_relaxed(&runner->relief.is_prepared) &&
+        skui_load_relaxed(&runner->idle) == 0) {
+        /* relaxed: a hint; if it fails, a long step tries again */
+        skui_store_relaxed(&runner->relief.is_prepared, true);
         skui_relief_start(runner);
     }
 }
@@ -114,16 +117,29 @@ static void relief_set(skua_runner *runner, bool relieves)
     skui_sentinel_pace(runner, relieves);
 }
 
+/* An ordinary loop sleeps, and the look is its own. */
+static void relief_hand_on(skua_runner *runner)
+{
+    skui_store_release(&runner->keeping.is_due, true); /* ST1 release */
+    for (unsigned i = 0; i < runner->count; i++) {
+        if (skui_park_try_wake(runner->loops[i])) {
+            return;
+        }
+    }
+}
+
 void skui_relief_look(skua_loop *loop)
 {
     skua_runner *runner = loop->runner;
-    unsigned found = 0;
 
-    /* relaxed: a hint; an ordinary loop that sleeps is woken by the tick */
-    if (skui_load_relaxed(&runner->idle) == 0) {
-        found = skui_stuck_look(loop);
+    /* relaxed: a hint. A tick ends the sleep of a keeper by way of its charges
+     * as well, and after that the next one's; who is first reads it, and the
+     * other sleeps on. */
+    if (skui_load_relaxed(&runner->idle) > 0) {
+        relief_hand_on(runner);
+        return;
     }
-    if (found > 0) {
+    if (skui_stuck_look(loop) > 0) {
         loop->idle.calm_looks = 0;
         relief_set(runner, true);
         (void)skui_loop_take_injected(loop);
@@ -161,7 +177,7 @@ void skui_relief_stop(skua_runner *runner)
     }
     relief->started = 0;
     relief->is_stopping = false;
-    skui_store_relaxed(&relief->is_ready, false); /* relaxed: one thread */
+    skui_store_relaxed(&relief->is_prepared, false); /* relaxed: a hint */
 }
 
 /* --- settings --- */

@@ -3,14 +3,15 @@
  * relief.h - spare loops, for when all others are held up in user code.
  *
  * A runner has a few loops more than it has cores to use. Each is a whole loop
- * with a thread of its own, which starts when it is first needed and sleeps,
- * without a tick, while any of the ordinary loops does. Of those that watch the
- * tick the spare ones are the last, so one is woken only if no other loop
- * sleeps; it looks (stuck.h), and if it finds a stuck loop it *relieves*: it
- * runs what it took, and what comes from outside, beside the stuck threads,
- * until it finds none stuck any more, or another loop sleeping. What is
- * stealable and becomes ready on it when it does not relieve goes to the
- * others.
+ * with a thread of its own. The first starts when for the first time no
+ * ordinary loop sleeps, and sleeps, without a tick, while any of them does. Of
+ * those that watch the tick the spare ones are the last, so one is woken only
+ * if no other loop sleeps; it looks (stuck.h), and if it finds a stuck loop it
+ * *relieves*: it runs what it took, and what comes from outside, beside the
+ * stuck threads, until it finds none stuck any more, or another loop sleeping.
+ * What is stealable and becomes ready on it when it does not relieve goes to
+ * the others. Its settings are those of the first loop: programs do not know
+ * it.
  *
  *   not started   -> ASLEEP     no ordinary loop sleeps; and, if it is not the
  *                               first, no spare one either after a long step
@@ -33,12 +34,17 @@ struct skui_relief {
     struct skui_spinlock lock;
     unsigned started; /* guarded by lock, as below */
     bool is_stopping;
-    _Atomic(bool) is_ready;     /* relaxed: the first one was started */
     _Atomic(bool) is_relieving; /* relaxed: a hint */
+    /* One has been started, or there are none to be: relaxed, a hint. */
+    _Atomic(bool) is_prepared;
 };
 
-/* No loop sleeps any more: have a spare one ready. */
-void skui_relief_prepare(skua_runner *runner);
+/*
+ * A loop is about to run what is ready. The last one of all that does has a
+ * spare loop started: if each of them is held up in its first step there is
+ * nobody who could see that.
+ */
+void skui_relief_prepare(skua_loop *loop);
 
 /* A loop has ended a step that kept it for longer than a tick: if no other one
  * sleeps, let a spare one sleep and look after it. */

@@ -88,7 +88,7 @@ static size_t running_walk(const skua_loop *loop, const void *ucontext)
     struct skui_arch_interrupted at;
     struct skui_frame_record innermost;
 
-    if (!skui_arch_interrupted(ucontext, &at)) {
+    if (!skui_arch_read_interrupted(ucontext, &at)) {
         return 0;
     }
     innermost.frame = at.frame;

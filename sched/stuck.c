@@ -55,13 +55,14 @@ static void charge_let_go(skua_runner *runner, skua_loop *loop)
     }
 }
 
-/* Where this fails a loop is served at each look, and not between. */
+/* Where this fails a loop is served at each look, and not between. Again for
+ * one that is kept: the keeper may have found it asleep and let it go. */
 static void charge_keep(skua_runner *runner, skua_loop *loop)
 {
     skua_loop *keeper = runner->keeping.keeper;
 
     loop->charge.calm = 0;
-    if (!loop->charge.is_kept && skui_runner_has(runner, SKUA_NESTING)) {
+    if (skui_runner_has(runner, SKUA_NESTING)) {
         loop->charge.is_kept =
             keeper->poller_ops->adopt(keeper->poller, loop->poller) == 0;
     }

@@ -553,7 +553,9 @@ int skui_task_await(skua_loop *loop, struct skui_task *task,
 
 int skui_task_wait_queued(struct skui_task *task, struct skui_waitq_node *node)
 {
-    task->wait_node = node;
+    if (task->wait_node != node) { /* else its timer may be reading it */
+        task->wait_node = node;
+    }
     return task_switch_out(skui_loop_self(), task, SKUI_REQUEST_QUEUE);
 }
 

@@ -110,8 +110,8 @@ struct skui_arch_interrupted {
 };
 
 /* interrupted.c; false, and so always, on a CPU that it does not know. */
-bool skui_arch_interrupted(const void *ucontext,
-                           struct skui_arch_interrupted *out);
+bool skui_arch_read_interrupted(const void *ucontext,
+                                struct skui_arch_interrupted *out);
 
 SKUI_END_DECLS
 

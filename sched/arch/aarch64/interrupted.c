@@ -8,8 +8,8 @@
 
 #include <ucontext.h>
 
-bool skui_arch_interrupted(const void *ucontext,
-                           struct skui_arch_interrupted *out)
+bool skui_arch_read_interrupted(const void *ucontext,
+                                struct skui_arch_interrupted *out)
 {
     const mcontext_t *machine = &((const ucontext_t *)ucontext)->uc_mcontext;
 

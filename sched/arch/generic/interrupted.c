@@ -6,8 +6,8 @@
 
 #if !defined(__x86_64__) && !defined(__aarch64__)
 
-bool skui_arch_interrupted(const void *ucontext,
-                           struct skui_arch_interrupted *out)
+bool skui_arch_read_interrupted(const void *ucontext,
+                                struct skui_arch_interrupted *out)
 {
     (void)ucontext;
     (void)out;

@@ -10,6 +10,8 @@
 #include <gtest/gtest.h>
 #include <skua.h>
 
+#include "switches.h"
+
 namespace
 {
 
@@ -116,6 +118,7 @@ int WaitUntilUnwatched(void *arg)
 
 TEST(Sentinel, TakesASingleTaskBehindAStuckOne)
 {
+    SKIP_WITHOUT(SKUA_SENTINEL);
     Runner runner;
 
     EXPECT_EQ(runner.Run(StuckBeforeOne, nullptr), 0);
@@ -123,6 +126,7 @@ TEST(Sentinel, TakesASingleTaskBehindAStuckOne)
 
 TEST(Sentinel, TakesWorkThatWasNotWorthAWake)
 {
+    SKIP_WITHOUT(SKUA_SENTINEL);
     Runner runner;
 
     EXPECT_EQ(runner.Run(StuckBeforeFour, nullptr), 0);
@@ -131,6 +135,7 @@ TEST(Sentinel, TakesWorkThatWasNotWorthAWake)
 
 TEST(Sentinel, IsOffOnceAllLoopsSleep)
 {
+    SKIP_WITHOUT(SKUA_SENTINEL);
     Runner runner;
     Watch watch = {&runner, nullptr};
 
