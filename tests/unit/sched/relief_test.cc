@@ -435,8 +435,10 @@ TEST(ReliefLoops, HandATickOnToALoopThatSleeps)
         HoldUntil([&] { /* the first look only sees it run */
                         if (left > 0 && crew.Sleeps(1) && crew.Sleeps(2)) {
                             left--;
-                            crew.post(crew.loop(2),
-                                      [&] { skui_relief_look(crew.loop(2)); });
+                            skua_loop *spare = crew.loop(2);
+
+                            crew.post(spare,
+                                      [spare] { skui_relief_look(spare); });
                         }
                         return over.load();
         });
