@@ -424,6 +424,7 @@ TEST(ReliefLoops, HandATickOnToALoopThatSleeps)
     crew.PretendThatItTicks();
     EXPECT_EQ(crew.Run([&] {
         std::atomic<bool> over{false};
+        skua_loop *spare = crew.loop(2);
         int left = 8; /* after more the tick's pace is set */
 
         HoldUntil([&] { return crew.Sleeps(1) && crew.Sleeps(2); });
@@ -435,12 +436,16 @@ TEST(ReliefLoops, HandATickOnToALoopThatSleeps)
         HoldUntil([&] { /* the first look only sees it run */
                         if (left > 0 && crew.Sleeps(1) && crew.Sleeps(2)) {
                             left--;
-                            crew.post(crew.loop(2),
-                                      [&] { skui_relief_look(crew.loop(2)); });
+                            crew.post(spare,
+                                      [spare] { skui_relief_look(spare); });
                         }
                         return over.load();
         });
         EXPECT_EQ(skua_await(task.get(), nullptr), 0);
+        const Future last = crew.spawn_on(
+            spare, [] { return 0; }, true);
+
+        EXPECT_EQ(skua_await(last.get(), nullptr), 0);
         return 0;
     }),
               0);
