@@ -676,7 +676,7 @@ int skui_loop_enter(skua_loop *loop)
     loop->thread_id = gettid();
     skui_park_open_cores(loop);
     skui_loop_set_self(loop);
-    skui_executor_add_loops(1);
+    skui_executor_add_loops(loop->spare ? 0 : 1);
     /* PK1 (seq_cst): awake; the first iteration looks at the inbox. */
     skui_store_seq_cst(&loop->park_state, (uint32_t)SKUI_PARK_AWAKE);
     loop_take_inbox(loop); /* queued before what is queued from here on */
@@ -706,7 +706,7 @@ void skui_loop_leave(skua_loop *loop)
         skui_slow_switch(loop, false);
     }
     loop_hand_over(loop);
-    skui_executor_add_loops(-1);
+    skui_executor_add_loops(loop->spare ? 0 : -1);
     skui_loop_set_self(NULL);
     skui_overflow_thread_fini();
     if (loop->idle.searching) {

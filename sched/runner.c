@@ -474,7 +474,7 @@ static skua_task **runner_list_tasks(skua_runner *runner, size_t *out_count)
         size_t found = 0;
         size_t held = 0;
 
-        for (unsigned i = 0; i < runner->total && tasks != NULL; i++) {
+        for (unsigned i = 0; i < runner->count && tasks != NULL; i++) {
             size_t room = capacity - held;
             size_t count =
                 (size_t)skui_task_list(runner->loops[i], tasks + held, room);
@@ -552,7 +552,7 @@ static int runner_wind_up(void *arg)
 
 static bool runner_has_tasks(skua_runner *runner)
 {
-    for (unsigned i = 0; i < runner->total; i++) {
+    for (unsigned i = 0; i < runner->count; i++) {
         if (skui_task_list(runner->loops[i], NULL, 0) > 0) {
             return true;
         }

@@ -159,7 +159,8 @@ SKUA_API int skua_task_uncancel(skua_task *task);
 SKUA_API skua_task *skua_current_task(void);
 
 /**
- * The tasks of `loop` (NULL: the running loop) that are not done.
+ * The tasks of `loop` (NULL: the running loop) that are not done; of the first
+ * loop of a runner also those that were created on a spare one.
  * @param tasks  filled with up to `capacity` new references
  * @return how many there are, which may exceed `capacity`; -EINVAL;
  *         SKUA_ENOLOOP

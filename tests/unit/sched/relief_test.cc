@@ -364,6 +364,21 @@ TEST(ReliefLoops, AreNoneWhereTheyAreTurnedOff)
     EXPECT_EQ(alone.Run([] { return 0; }), 0);
 }
 
+// Whether a task that is not done is among those of a loop.
+bool IsListed(skua_loop *loop, skua_task *wanted)
+{
+    std::vector<skua_task *> tasks(64);
+    const int64_t count = skua_all_tasks(loop, tasks.data(), tasks.size());
+    bool found = false;
+
+    EXPECT_LE(count, static_cast<int64_t>(tasks.size()));
+    for (int64_t i = 0; i < count; i++) {
+        found = found || tasks[static_cast<size_t>(i)] == wanted;
+        skua_future_unref(tasks[static_cast<size_t>(i)]);
+    }
+    return found;
+}
+
 // What came to be on a spare loop goes on there when nobody is held any more.
 TEST(ReliefLoops, GoOnWithWhatIsTheirs)
 {
@@ -407,6 +422,8 @@ TEST(ReliefLoops, GoOnWithWhatIsTheirs)
         }));
         HoldUntil(over);
         AwaitAll(tasks);
+        EXPECT_TRUE(IsListed(crew.loop(0), reader.get()));
+        EXPECT_FALSE(IsListed(crew.loop(1), reader.get()));
         EXPECT_TRUE(crew.IsSpare(spare.load()));
         EXPECT_EQ(skua_await(pinned.get(), nullptr), 0);
         EXPECT_EQ(skua_await(sleeper.get(), nullptr), 0);
