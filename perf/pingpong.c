@@ -5,7 +5,8 @@
  * Both on one loop, or each pinned to a loop of its own. The futures are
  * either made beforehand (futures=ready: the signalling alone) or one by one
  * by the side that is going to wait (futures=fresh). The first rounds are not
- * counted, so that both loops are awake.
+ * counted, so that both loops are awake. The floor are two words of memory that
+ * two threads on cores 0 and 1 write in turn.
  *
  * After sleep: what it takes one way, when both loops have had nothing to do
  * for 5 ms. The floor are two threads that each sleep in epoll_wait() for an
@@ -13,6 +14,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -186,6 +188,69 @@ static int measure_all(void *arg)
     measure(game, "ready", play_ready);
     measure(game, "fresh", play_fresh);
     return 0;
+}
+
+/* --- the floor, awake --- */
+
+/* Two words, each in a line of its own, that two threads write in turn. */
+struct words {
+    _Alignas(128) _Atomic(int64_t) there;
+    _Alignas(128) _Atomic(int64_t) back;
+    int64_t rounds;
+};
+
+static void await_word(_Atomic(int64_t) *word, int64_t value)
+{
+    while (atomic_load_explicit(word, memory_order_acquire) != value) {
+    }
+}
+
+static void *pong_words(void *arg)
+{
+    struct words *words = arg;
+
+    harness_pin(1);
+    for (int64_t i = 1; i <= words->rounds; i++) {
+        await_word(&words->there, i);
+        atomic_store_explicit(&words->back, i, memory_order_release);
+    }
+    return NULL;
+}
+
+static void *ping_words(void *arg)
+{
+    struct words *words = arg;
+    pthread_t pong;
+
+    harness_check(-pthread_create(&pong, NULL, pong_words, words),
+                  "pthread_create");
+    harness_pin(0);
+    for (int64_t i = 1; i <= words->rounds; i++) {
+        atomic_store_explicit(&words->there, i, memory_order_release);
+        await_word(&words->back, i);
+    }
+    (void)pthread_join(pong, NULL);
+    return NULL;
+}
+
+static void measure_words(const struct harness *harness)
+{
+    struct harness_series series;
+
+    harness_series_begin(&series, harness, "ns", "tasks=2,loops=2");
+    harness_series_system(&series, "words");
+    for (int i = 0; i < harness->runs; i++) {
+        struct words words = {.rounds = harness->count};
+        int64_t start_ns = skua_monotonic();
+        pthread_t thread; /* which may be pinned */
+
+        harness_check(-pthread_create(&thread, NULL, ping_words, &words),
+                      "pthread_create");
+        (void)pthread_join(thread, NULL);
+        harness_series_add(&series, (double)(skua_monotonic() - start_ns) /
+                                        (double)harness->count);
+    }
+    harness_series_end(&series);
 }
 
 /* --- after sleep --- */
@@ -432,6 +497,9 @@ static void measure_awake(struct pingpong *game)
     harness_run(game->harness, NULL, measure_all, game);
     game->spin = "fixed";
     harness_run(game->harness, &spinning, measure_all, game);
+    if (game->harness->loops != 1) {
+        measure_words(game->harness);
+    }
 }
 
 int main(int argc, char **argv)
