@@ -68,9 +68,9 @@ static void relief_start_next(skua_runner *runner)
 
 void skui_relief_start(skua_runner *runner)
 {
-    /* Who has the lock does the same, or stops them all. */
-    if (runner->total > runner->count &&
-        skui_spinlock_try_lock(&runner->relief.lock)) {
+    /* Who has the lock may be through with its look at who sleeps. */
+    if (runner->total > runner->count) {
+        skui_spinlock_lock(&runner->relief.lock);
         relief_start_next(runner);
         skui_spinlock_unlock(&runner->relief.lock);
     }

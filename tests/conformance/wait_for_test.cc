@@ -286,15 +286,18 @@ TEST_P(ConformanceOne, N093_AResultInTheIterationOfTheLimitIsTheResult)
 TEST_P(ConformanceMany, N094_OuterCancelWithoutTimeLeftIsKept)
 {
     EXPECT_EQ(0, run([&] {
+                  Latch started(1);
                   Latch ready(1);
                   Latch cancelled(1);
                   Future child = spawn([&] {
+                      started.down(); /* else it is cancelled before that */
                       EXPECT_EQ(SKUA_ECANCELED, skua_sleep(SKUA_FOREVER));
                       cancelled.down();
                       (void)skua_sleep(SKUA_FOREVER);
                       return SKUA_ECANCELED;
                   });
                   Future waiter = spawn([&] {
+                      EXPECT_EQ(0, started.wait());
                       ready.down();
                       const int status = skua_wait_for(
                           skua_awaitable_future(child.get()), 0, nullptr);

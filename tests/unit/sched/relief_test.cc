@@ -74,10 +74,17 @@ class Crew : public Lambdas
     {
         EXPECT_EQ(skua_runner_close(std::exchange(runner_, nullptr)), 0);
     }
+    // On the first loop: a spare one would take it, too.
     int Run(Body body)
     {
-        return skua_runner_run(runner_, conformance::run_body,
-                               keeper_.body(std::move(body)), nullptr);
+        return skua_runner_run(
+            runner_, conformance::run_body, keeper_.body([this, body] {
+                const Future task =
+                    spawn_on(skua_runner_get_loop(runner_, 0), body, true);
+
+                return skua_await(task.get(), nullptr);
+            }),
+            nullptr);
     }
     skua_runner *operator->() const
     {
@@ -450,7 +457,6 @@ TEST(ReliefLoops, HandATickOnToALoopThatSleeps)
 
         HoldUntil([&] { return crew.Sleeps(1) && crew.Sleeps(2); });
         const Future task = crew.spawn([&] {
-            EXPECT_EQ(skua_get_running_loop(), crew.loop(1));
             over = true;
             return 0;
         });
