@@ -211,7 +211,7 @@ int skua_runner_new(const skua_runner_options *options,
 
 skua_loop *skua_runner_get_loop(skua_runner *runner, unsigned index)
 {
-    return runner == NULL || index >= runner->count ? NULL
+    return runner == NULL || index >= runner->total ? NULL
                                                     : runner->loops[index];
 }
 

@@ -109,7 +109,8 @@ SKUA_API int skua_runner_run(skua_runner *runner, skua_task_fn *fn, void *arg,
                              void **out_result);
 
 /**
- * Its `index`-th loop, borrowed; NULL beyond the last.
+ * Its `index`-th loop, borrowed; from skua_runner_loops() on its spare ones,
+ * where tasks may find themselves while all others are stuck; NULL beyond.
  * Thread: any.  Suspends: never.  asyncio: Runner.get_loop().
  */
 SKUA_API skua_loop *skua_runner_get_loop(skua_runner *runner, unsigned index);

@@ -527,6 +527,21 @@ class Harness : public testing::TestWithParam<unsigned>, public Lambdas
         return found;
     }
 
+    /** The loops, and the spare ones, where a task may be moved. */
+    static std::vector<skua_loop *> loops_and_spare()
+    {
+        skua_runner *runner = skua_get_running_runner();
+        std::vector<skua_loop *> found;
+        skua_loop *loop = skua_runner_get_loop(runner, 0);
+
+        while (loop != nullptr) {
+            found.push_back(loop);
+            loop = skua_runner_get_loop(runner,
+                                        static_cast<unsigned>(found.size()));
+        }
+        return found.empty() ? loops() : found;
+    }
+
     /** Return once all that was queued before, pinned, has run until it waits;
      * from within run(). */
     void settle()

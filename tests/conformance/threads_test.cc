@@ -285,7 +285,7 @@ int wander(const std::vector<skua_loop *> &all, int number, Future &self)
 TEST_P(ConformanceMany, N174_StealableTasksKeepTheirStateWhileTheyMove)
 {
     EXPECT_EQ(0, run([&] {
-                  const std::vector<skua_loop *> all = loops();
+                  const std::vector<skua_loop *> all = loops_and_spare();
                   std::vector<Future> tasks(64);
                   Future gate = make_future();
 
