@@ -177,19 +177,23 @@ TEST_P(ConformanceMany, N096_TheFirstFailureCancelsSiblingsAndTheBody)
 {
     EXPECT_EQ(0, run([&] {
                   Group group(this);
+                  std::atomic<int> started = 0;
                   std::atomic<int> cancelled = 0;
                   int status;
 
                   for (int i = 0; i < 70; i++) {
                       EXPECT_EQ(0, group.add([&] {
+                          started++;
                           const int ended = sleep_long();
 
                           cancelled += ended == SKUA_ECANCELED;
                           return ended;
                       }));
                   }
-                  EXPECT_EQ(0, group.add([] {
-                      EXPECT_EQ(0, skua_sleep(1 * SKUA_MS));
+                  EXPECT_EQ(0, group.add([&] {
+                      while (started < 70) { /* else some never ran */
+                          EXPECT_EQ(0, skua_sleep(1 * SKUA_MS));
+                      }
                       return skua_raise(-EIO, "child %d", 70);
                   }));
                   status = sleep_long();
