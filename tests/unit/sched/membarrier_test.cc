@@ -19,8 +19,11 @@
 namespace
 {
 
-/* A sandbox that refuses the call, as some containers do. */
-bool refuse_membarrier()
+constexpr int kNoFilters = 77; /* exit status: an emulator, perhaps */
+
+/* A sandbox that refuses the call, as some containers do. In a child, which
+ * ends where there are no sandboxes. */
+void refuse_membarrier()
 {
     sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -30,8 +33,10 @@ bool refuse_membarrier()
     };
     sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
 
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+        _exit(kNoFilters);
+    }
 }
 
 /* Run `body` in a child: what is refused stays so. */
@@ -46,14 +51,15 @@ void in_child(bool (*body)())
     }
     ASSERT_EQ(waitpid(child, &status, 0), child);
     EXPECT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == kNoFilters) {
+        GTEST_SKIP() << "no filters of system calls here";
+    }
     EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 bool sees_a_refusal_at_start()
 {
-    if (!refuse_membarrier()) {
-        return false;
-    }
+    refuse_membarrier();
     skui_membarrier_init();
     return !skui_membarrier_is_granted() && !skui_membarrier();
 }
@@ -71,8 +77,11 @@ bool survives_a_refusal_later()
     for (auto &item : items) {
         (void)skui_ready_push_stealable(&victim, &item);
     }
-    if (skui_ready_pop(&victim, UINT64_MAX) != &items[0] ||
-        !refuse_membarrier() || skui_ready_revoke(&victim, &thief) != 0) {
+    if (skui_ready_pop(&victim, UINT64_MAX) != &items[0]) {
+        return false;
+    }
+    refuse_membarrier();
+    if (skui_ready_revoke(&victim, &thief) != 0) {
         return false;
     }
     while (skui_ready_pop(&victim, UINT64_MAX) != nullptr) {
@@ -125,8 +134,8 @@ bool runs_without()
     int sum = 0;
 
     options.loops = 2;
-    return refuse_membarrier() &&
-           skua_run_with(&options, run_many, &sum, nullptr) == 0 &&
+    refuse_membarrier();
+    return skua_run_with(&options, run_many, &sum, nullptr) == 0 &&
            sum == 100 && !skui_membarrier_is_granted();
 }
 
