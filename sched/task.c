@@ -254,12 +254,12 @@ static void task_finish(struct skui_task *task, struct skui_outcome *outcome)
         outcome_honour(task, outcome, task_end(task));
         skui_task_announce(task, outcome);
         skui_future_complete_sole(&task->future, outcome);
+        if (SKUI_UNLIKELY(task->announced)) {
+            skui_hooks_done(task); /* before who waits for a group goes on */
+        }
         if (task->observed) {
             skui_future_forgive(&task->future);
             task->observer->ended(task->observer, task, outcome);
-        }
-        if (SKUI_UNLIKELY(task->announced)) {
-            skui_hooks_done(task);
         }
         skua_future_unref(&task->future);
     }

@@ -96,11 +96,11 @@ void skui_task_abandon(struct skui_task *task, skua_loop *loop)
     task->future.reports_unread = false;
     skui_task_announce(task, &outcome);
     skui_future_complete_sole(&task->future, &outcome);
+    if (task->announced) {
+        skui_hooks_done(task); /* in the order of task_finish() */
+    }
     if (task->observed) {
         task->observer->ended(task->observer, task, &outcome);
-    }
-    if (task->announced) {
-        skui_hooks_done(task);
     }
     skua_exception_unref(handled);
 }
