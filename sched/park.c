@@ -589,9 +589,9 @@ static bool wake_parked(skua_loop *loop, enum skui_park_state to, bool outside)
     woken = skui_cas_seq_cst(&loop->park_state, &state, (uint32_t)to) ||
             (outside && state == SKUI_PARK_OUTSIDE);
     if (woken) {
-        /* relaxed: an estimate */
-        skui_store_relaxed(&loop->idle.woken_at_ticks, skui_clock_ticks());
         if (to == SKUI_PARK_SEARCHING) {
+            /* relaxed: an estimate */
+            skui_store_relaxed(&loop->idle.woken_at_ticks, skui_clock_ticks());
             wake_elsewhere(loop);
         }
         loop->poller_ops->wake(loop->poller);
