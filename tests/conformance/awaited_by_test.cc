@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "support.h"
+#include "failing_allocator.h"
 
 namespace conformance
 {
@@ -17,35 +18,13 @@ class Shortage
   public:
     static inline thread_local int left = 0; /* that which reaches 0 fails */
 
-    static bool fails()
+    static bool fails(size_t)
     {
         return left > 0 && --left == 0;
     }
-
-    static void *allocate(void *, size_t bytes)
-    {
-        return fails() ? nullptr : malloc(bytes);
-    }
-
-    static void *resize(void *, void *pointer, size_t bytes)
-    {
-        return fails() ? nullptr : realloc(pointer, bytes);
-    }
-
-    static void release(void *, void *pointer)
-    {
-        free(pointer);
-    }
-
-    static int install()
-    {
-        const skua_allocator allocator = {allocate, resize, release, nullptr};
-
-        return skua_set_allocator(&allocator);
-    }
 };
 
-const int installed = Shortage::install();
+const int installed = install_allocator(Shortage::fails);
 
 void add(const Future &future, const Future &waiter)
 {

@@ -3,6 +3,7 @@
  * shortage_test.cc - conformance 50, 65, 170: tasks when memory is short.
  */
 #include "context_support.h"
+#include "failing_allocator.h"
 
 namespace conformance
 {
@@ -16,35 +17,13 @@ class Shortage
     static inline std::atomic<bool> always = false;
     static inline std::atomic<int> left = 0; /* the one that reaches 0 fails */
 
-    static bool fails()
+    static bool fails(size_t)
     {
         return always || (left > 0 && left.fetch_sub(1) == 1);
     }
-
-    static void *allocate(void *, size_t bytes)
-    {
-        return fails() ? nullptr : malloc(bytes);
-    }
-
-    static void *resize(void *, void *pointer, size_t bytes)
-    {
-        return fails() ? nullptr : realloc(pointer, bytes);
-    }
-
-    static void release(void *, void *pointer)
-    {
-        free(pointer);
-    }
-
-    static int install()
-    {
-        const skua_allocator allocator = {allocate, resize, release, nullptr};
-
-        return skua_set_allocator(&allocator);
-    }
 };
 
-const int installed = Shortage::install();
+const int installed = install_allocator(Shortage::fails);
 
 TEST_F(Conformance, N170_AFailureToCreateReachesTheThreadAndTheHandler)
 {

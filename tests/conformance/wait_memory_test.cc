@@ -5,6 +5,7 @@
  * has started nothing and keeps nothing, and the loop goes on.
  */
 #include "groups.h"
+#include "failing_allocator.h"
 
 #include <cstring>
 
@@ -31,27 +32,11 @@ class Allocator
                (left > 0 && --left == 0);
     }
 
-    static int install()
-    {
-        const skua_allocator allocator = {
-            [](void *, size_t bytes) -> void * {
-                return fails(bytes) ? nullptr : malloc(bytes);
-            },
-            [](void *, void *pointer, size_t bytes) -> void * {
-                return fails(bytes) ? nullptr : realloc(pointer, bytes);
-            },
-            [](void *, void *pointer) { free(pointer); },
-            nullptr,
-        };
-
-        return skua_set_allocator(&allocator);
-    }
-
   private:
     static constexpr size_t kSlab = 64 * size_t{1024};
 };
 
-const int installed = Allocator::install();
+const int installed = install_allocator(Allocator::fails);
 
 constexpr skui_object_class kClasses[] = {SKUI_OBJECT_TASK, SKUI_OBJECT_FUTURE,
                                           SKUI_OBJECT_COMPOSITE,
