@@ -18,88 +18,11 @@
 
 #include <skua.h>
 
+#include "poller_support.h"
 #include "task_support.h"
 
 namespace
 {
-
-class Poller
-{
-  public:
-    Poller()
-    {
-        EXPECT_EQ(skui_epoll_poller.open(nullptr, &poller_), 0);
-    }
-    ~Poller()
-    {
-        skui_epoll_poller.close(poller_);
-    }
-    Poller(const Poller &) = delete;
-    Poller &operator=(const Poller &) = delete;
-
-    operator skui_poller *() const // NOLINT(google-explicit-constructor)
-    {
-        return poller_;
-    }
-    int Poll(int64_t timeout_ns)
-    {
-        return skui_epoll_poller.poll(poller_, timeout_ns);
-    }
-    bool IsReadable()
-    {
-        struct pollfd entry = {skui_epoll_poller.get_fd(poller_), POLLIN, 0};
-
-        return poll(&entry, 1, 0) == 1;
-    }
-    int Adopt(skui_poller *charge)
-    {
-        return skui_epoll_poller.adopt(poller_, charge);
-    }
-    void Disown(skui_poller *charge)
-    {
-        skui_epoll_poller.disown(poller_, charge);
-    }
-
-  private:
-    skui_poller *poller_ = nullptr;
-};
-
-// A connected pair whose first end is registered, and marked writable so far.
-struct Registered {
-    int fds[2] = {-1, -1};
-    skui_descriptor *record;
-
-    explicit Registered(skui_poller *poller)
-    {
-        EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-        record = skui_descriptor_new();
-        skui_descriptor_prepare(record, fds[0], 0);
-        EXPECT_EQ(skui_poller_register(poller, record), 0);
-    }
-    ~Registered()
-    {
-        skui_poller_unregister(record);
-        skui_descriptor_free(record);
-        close(fds[0]);
-        close(fds[1]);
-    }
-    Registered(const Registered &) = delete;
-    Registered &operator=(const Registered &) = delete;
-
-    void Put()
-    {
-        EXPECT_EQ(write(fds[1], "x", 1), 1);
-    }
-    bool IsMarkedReadable()
-    {
-        return (skui_descriptor_readiness(record) & SKUI_READABLE) != 0;
-    }
-    void Clear()
-    {
-        skui_descriptor_clear(record, SKUI_READABLE,
-                              skui_descriptor_readiness(record));
-    }
-};
 
 // A loop with readers on pipes that all have data.
 class Watcher

@@ -15,87 +15,10 @@
 #include <gtest/gtest.h>
 #include <skua.h>
 
+#include "poller_support.h"
+
 namespace
 {
-
-class Poller
-{
-  public:
-    Poller()
-    {
-        EXPECT_EQ(skui_epoll_poller.open(nullptr, &poller_), 0);
-    }
-    ~Poller()
-    {
-        skui_epoll_poller.close(poller_);
-    }
-    Poller(const Poller &) = delete;
-    Poller &operator=(const Poller &) = delete;
-
-    operator skui_poller *() const // NOLINT(google-explicit-constructor)
-    {
-        return poller_;
-    }
-    int Poll(int64_t timeout_ns)
-    {
-        return skui_epoll_poller.poll(poller_, timeout_ns);
-    }
-    bool IsReadable()
-    {
-        struct pollfd entry = {skui_epoll_poller.get_fd(poller_), POLLIN, 0};
-
-        return poll(&entry, 1, 0) == 1;
-    }
-    void Close()
-    {
-        skui_epoll_poller.close(std::exchange(poller_, nullptr));
-    }
-
-  private:
-    skui_poller *poller_ = nullptr;
-};
-
-// A connected pair whose first end is registered.
-struct Registered {
-    int fds[2] = {-1, -1};
-    skui_descriptor *record;
-
-    explicit Registered(skui_poller *poller)
-    {
-        EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-        record = skui_descriptor_new();
-        skui_descriptor_prepare(record, fds[0], 0);
-        EXPECT_EQ(skui_poller_register(poller, record), 0);
-    }
-    ~Registered()
-    {
-        Unregister();
-        skui_descriptor_free(record);
-        close(fds[0]);
-        close(fds[1]);
-    }
-    Registered(const Registered &) = delete;
-    Registered &operator=(const Registered &) = delete;
-
-    void Unregister()
-    {
-        if (!gone_) {
-            skui_poller_unregister(record);
-            gone_ = true;
-        }
-    }
-    unsigned flags() const
-    {
-        return static_cast<unsigned>(skui_descriptor_readiness(record) & 0xff);
-    }
-    void Clear(unsigned flags)
-    {
-        skui_descriptor_clear(record, flags, skui_descriptor_readiness(record));
-    }
-
-  private:
-    bool gone_ = false;
-};
 
 void Count(void *arg)
 {
