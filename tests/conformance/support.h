@@ -288,6 +288,20 @@ class Pipe
 class Lambdas
 {
   public:
+    /** On the runner's first loop: who is woken from outside may go on
+     * elsewhere. */
+    int run_on_first(skua_runner *runner, Body body)
+    {
+        return skua_runner_run(
+            runner, run_body, keeper_.body([this, runner, body] {
+                const Future task =
+                    spawn_on(skua_runner_get_loop(runner, 0), body, true);
+
+                return skua_await(task.get(), nullptr);
+            }),
+            nullptr);
+    }
+
     Handle soon(skua_loop *loop, Step step)
     {
         skua_handle *handle = nullptr;

@@ -77,14 +77,7 @@ class Crew : public Lambdas
     // On the first loop: a spare one would take it, too.
     int Run(Body body)
     {
-        return skua_runner_run(
-            runner_, conformance::run_body, keeper_.body([this, body] {
-                const Future task =
-                    spawn_on(skua_runner_get_loop(runner_, 0), body, true);
-
-                return skua_await(task.get(), nullptr);
-            }),
-            nullptr);
+        return run_on_first(runner_, std::move(body));
     }
     skua_runner *operator->() const
     {

@@ -41,14 +41,7 @@ class TimersFor : public testing::Test, public conformance::Lambdas
     // On the first loop: who is woken from outside may go on elsewhere.
     int Run(conformance::Body body)
     {
-        return skua_runner_run(
-            runner_, conformance::run_body, keeper_.body([this, body] {
-                const Future task =
-                    spawn_on(skua_runner_get_loop(runner_, 0), body, true);
-
-                return skua_await(task.get(), nullptr);
-            }),
-            nullptr);
+        return run_on_first(runner_, std::move(body));
     }
     // What a thief does, until it has fired something.
     static void FireSome(skua_loop *loop)
