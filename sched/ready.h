@@ -192,8 +192,9 @@ size_t skui_ready_steal(struct skui_ready *victim, struct skui_ready *thief);
  */
 size_t skui_ready_revoke(struct skui_ready *victim, struct skui_ready *thief);
 
-/* Any thread, a hint: whether there is a batch to revoke. The line is the
- * owner's: not to be asked all the time. */
+/* The steps of pop and revocation, for tests that interleave them. */
+
+/* Any thread, a hint: whether there is a batch to revoke. */
 static inline bool skui_ready_has_batch(struct skui_ready *queue)
 {
     /* relaxed, both: a hint; of a batch that is taken the owner knows nothing
@@ -201,8 +202,6 @@ static inline bool skui_ready_has_batch(struct skui_ready *queue)
     return skui_load_relaxed(&queue->batch.span) != 0 &&
            skui_load_relaxed(&queue->batch.revoked) == 0;
 }
-
-/* The steps of pop and revocation, for tests that interleave them. */
 
 /* Owner, step 1: take the first entry of the batch; returns its position. */
 uint32_t skui_ready_pop_announce(struct skui_ready *queue);
