@@ -4,12 +4,19 @@
 
 #include <atomic>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <thread>
 
 #include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
+
+#include "../../../sched/runner.h"
 
 namespace
 {
@@ -112,6 +119,93 @@ TEST(CoresKeepOff, LeavesAThreadAloneThatHasNoOther)
     EXPECT_EQ(CPU_COUNT(&one), 1);
     memcpy(&sleeper.former, &before, sizeof(before));
     (void)sleeper.Restore();
+}
+
+constexpr int kNoMounts = 77; /* exit status: no file system of one's own */
+
+// In a child: a cgroup whose cpu.max says `quota`.
+void UseQuota(const std::string &quota)
+{
+    std::ifstream groups("/proc/self/cgroup");
+    std::string group;
+
+    while (std::getline(groups, group) && group.rfind("0::", 0) != 0) {
+    }
+    if (group.rfind("0::", 0) != 0 || unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        mount("none", "/sys/fs/cgroup", "tmpfs", 0, nullptr) != 0) {
+        _exit(kNoMounts);
+    }
+    const std::string folder = "/sys/fs/cgroup" + group.substr(3);
+
+    std::filesystem::create_directories(folder);
+    std::ofstream(folder + "/cpu.max") << quota << "\n";
+}
+
+// What idle loops of a new runner do.
+skua_spin_policy NewPolicy()
+{
+    skua_runner_options options = {};
+    skua_runner *runner = nullptr;
+    skua_spin_policy policy = SKUA_SPIN_FIXED;
+
+    options.loops = 1;
+    if (skua_runner_new(&options, &runner) == 0) {
+        policy = runner->loops[0]->idle.policy;
+        (void)skua_runner_close(runner);
+    }
+    return policy;
+}
+
+bool IsRationedByAQuotaOfOne()
+{
+    UseQuota("100000 100000");
+    return skui_usable_cores() == 1 && skui_cores_are_rationed() &&
+           NewPolicy() == SKUA_SPIN_OFF;
+}
+
+bool IsFreeWithoutALimit()
+{
+    UseQuota("max 100000");
+    return !skui_cores_are_rationed() && NewPolicy() == SKUA_SPIN_ADAPTIVE;
+}
+
+bool IsFreeBelowALargeLimit()
+{
+    UseQuota("409600000 100000");
+    return !skui_cores_are_rationed() && NewPolicy() == SKUA_SPIN_ADAPTIVE;
+}
+
+void InChild(bool (*holds)())
+{
+    const pid_t child = fork();
+    int status = 0;
+
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        _exit(holds() ? 0 : 1);
+    }
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == kNoMounts) {
+        GTEST_SKIP() << "not allowed to mount";
+    }
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(CoresQuota, OfOneCoreStopsSpinning)
+{
+    InChild(IsRationedByAQuotaOfOne);
+}
+
+TEST(CoresQuota, WithoutALimitChangesNothing)
+{
+    InChild(IsFreeWithoutALimit);
+}
+
+TEST(CoresQuota, AboveTheCoresChangesNothing)
+{
+    InChild(IsFreeBelowALargeLimit);
 }
 
 } // namespace
