@@ -6,9 +6,13 @@
 #define SKUA_H
 
 #include <skua/debug.h>
+#include <skua/buffer.h>
+#include <skua/cancel_token.h>
 #include <skua/context.h>
 #include <skua/exception.h>
 #include <skua/executor.h>
+#include <skua/executor_type.h>
+#include <skua/function.h>
 #include <skua/future.h>
 #include <skua/gather.h>
 #include <skua/loop.h>
@@ -22,6 +26,7 @@
 #include <skua/task_group.h>
 #include <skua/time.h>
 #include <skua/timeout.h>
+#include <skua/thread_pool.h>
 #include <skua/types.h>
 #include <skua/wait.h>
 

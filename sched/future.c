@@ -36,6 +36,7 @@
 
 #include "composite.h"
 #include "debug.h"
+#include "executor/job.h"
 #include "futex.h"
 #include "future_list.h"
 #include "loop.h"
@@ -69,7 +70,7 @@ void skui_future_init(skua_future *future, enum skui_future_kind kind,
     future->loop = loop;
     future->loop_id = loop == NULL ? 0 : skui_loop_id(loop);
     future->kind = (uint8_t)kind;
-    future->reports_unread = kind != SKUI_FUTURE_EXECUTOR;
+    future->reports_unread = !skui_future_is_of_executor(future);
     future->traced = skui_debug_note(
         future, loop,
         kind == SKUI_FUTURE_TASK ? SKUI_ORIGIN_TASK : SKUI_ORIGIN_FUTURE);
@@ -165,6 +166,8 @@ void skua_future_unref(skua_future *future)
         skui_task_put(skui_task_of(future));
     } else if (future->kind == SKUI_FUTURE_COMPOSITE) {
         skui_composite_free(skui_composite_of(future));
+    } else if (future->kind == SKUI_FUTURE_JOB) {
+        skui_job_free(skui_job_of(future));
     } else {
         skui_object_put(SKUI_OBJECT_FUTURE, future);
     }
@@ -319,7 +322,7 @@ static bool future_claim_to_cancel(skua_future *future)
     do {
         if ((state & SKUI_FUTURE_PHASE) != SKUI_FUTURE_PENDING ||
             ((state & SKUI_FUTURE_RUNNING) != 0 &&
-             future->kind == SKUI_FUTURE_EXECUTOR)) {
+             skui_future_is_of_executor(future))) {
             return false;
         }
         /* FU2 acq_rel: as future_claim(). */
@@ -557,7 +560,7 @@ int skua_future_add_done_callback_in(skua_future *future, skua_context *context,
     if (status < 0) {
         return status;
     }
-    if (future->kind == SKUI_FUTURE_EXECUTOR) {
+    if (skui_future_is_of_executor(future)) {
         return skui_future_add_inline(future, fn, arg);
     }
     if (loop == NULL) {

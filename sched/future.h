@@ -53,6 +53,7 @@ enum skui_future_kind {
     SKUI_FUTURE_TASK,      /* the future inside a struct skui_task */
     SKUI_FUTURE_EXECUTOR,  /* concurrent.futures.Future */
     SKUI_FUTURE_COMPOSITE, /* the future inside a struct skui_composite */
+    SKUI_FUTURE_JOB,       /* the future inside a struct skui_job */
 };
 
 struct skui_task;
@@ -154,6 +155,13 @@ static inline bool skui_future_is_done(const skua_future *future)
 static inline bool skui_future_is_task(const skua_future *future)
 {
     return future->kind == SKUI_FUTURE_TASK;
+}
+
+/* Whether it has the ways of concurrent.futures: with or without a job. */
+static inline bool skui_future_is_of_executor(const skua_future *future)
+{
+    return future->kind == SKUI_FUTURE_EXECUTOR ||
+           future->kind == SKUI_FUTURE_JOB;
 }
 
 /* Whether it is done and has failed; "cancelled" is no failure. */

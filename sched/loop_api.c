@@ -252,7 +252,6 @@ int skua_loop_run_in_executor(skua_loop *loop, skua_executor *executor,
                               skua_task_fn *fn, void *arg,
                               skua_future **out_future)
 {
-    skua_future *future;
     int status;
 
     if (loop == NULL || fn == NULL || out_future == NULL) {
@@ -267,15 +266,7 @@ int skua_loop_run_in_executor(skua_loop *loop, skua_executor *executor,
     if (status < 0) {
         return status;
     }
-    status = skua_future_new(loop, &future);
-    if (status == 0) {
-        status = skui_executor_submit(executor, fn, arg, future);
-        if (status < 0) {
-            skua_future_unref(future);
-        } else {
-            *out_future = future;
-        }
-    }
+    status = skui_executor_run_for(executor, loop, fn, arg, out_future);
     skua_executor_unref(executor);
     return status;
 }

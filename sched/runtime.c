@@ -10,6 +10,7 @@
 #include "composite.h"
 #include "cores.h"
 #include "debug.h"
+#include "executor/job.h"
 #include "future.h"
 #include "log.h"
 #include "loop.h"
@@ -64,6 +65,7 @@ static void runtime_set_up(void)
     skui_object_class_init(SKUI_OBJECT_FUTURE, sizeof(struct skua_future));
     skui_object_class_init(SKUI_OBJECT_COMPOSITE, SKUI_COMPOSITE_BYTES);
     skui_object_class_init(SKUI_OBJECT_WAITER, sizeof(struct skui_waiter));
+    skui_object_class_init(SKUI_OBJECT_JOB, sizeof(struct skui_job));
     skui_handle_classes_init();
     skui_debug_init();
     skui_membarrier_init();

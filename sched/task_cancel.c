@@ -181,7 +181,7 @@ static enum cancel_step walk_end(const struct cancel_walk *walk)
     if (skui_future_cancel_plain(link, walk->spread->message)) {
         return CANCEL_TAKEN;
     }
-    return link->kind == SKUI_FUTURE_EXECUTOR && !skui_future_is_done(link)
+    return skui_future_is_of_executor(link) && !skui_future_is_done(link)
                ? CANCEL_REFUSED
                : CANCEL_TOO_LATE;
 }

@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "context.h"
+#include "executor/work_self.h"
 
 static _Thread_local skua_loop *tls_loop;
 static _Thread_local struct skui_frame tls_frame;
@@ -21,6 +22,7 @@ static _Thread_local bool tls_registered;
 static _Thread_local unsigned tls_report_depth;
 static _Thread_local skua_loop *tls_event_loop;
 static _Thread_local uint32_t tls_event_loop_id;
+static _Thread_local const struct skui_work_self *tls_work_self;
 
 /* As <skua/errno.h>, which redefines errno. */
 SKUA_API int *skua_errno_location(void);
@@ -62,6 +64,21 @@ void skui_set_event_loop(skua_loop *loop, uint32_t id)
 {
     tls_event_loop = loop;
     tls_event_loop_id = id;
+}
+
+const struct skui_work_self *skui_work_self(void)
+{
+    TLS_ASK_ANEW();
+    return tls_work_self;
+}
+
+const struct skui_work_self *
+skui_work_set_self(const struct skui_work_self *self)
+{
+    const struct skui_work_self *before = tls_work_self;
+
+    tls_work_self = self;
+    return before;
 }
 
 unsigned skui_report_depth(void)
@@ -124,6 +141,7 @@ void skui_tls_after_fork(void)
     skui_forks++;
     tls_loop = NULL;
     tls_event_loop = NULL;
+    tls_work_self = NULL;
     memset(&tls_frame, 0, sizeof(tls_frame));
 }
 

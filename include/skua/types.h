@@ -23,6 +23,10 @@ typedef struct skua_exception skua_exception;
 typedef struct skua_context skua_context;
 /** Where blocking or CPU-bound work goes. */
 typedef struct skua_executor skua_executor;
+/** Says to work, wherever it is, that it should stop. */
+typedef struct skua_cancel_token skua_cancel_token;
+/** Bytes that many may hold. */
+typedef struct skua_buffer skua_buffer;
 
 /**
  * A coroutine function: the body of a task, a direct call, or work for an

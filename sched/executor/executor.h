@@ -6,47 +6,47 @@
 #define SKUI_EXECUTOR_EXECUTOR_H
 
 #include "../atomic.h"
-#include "skua/executor.h"
+#include "skua/executor_type.h"
 #include "skua/future.h"
 
 SKUI_BEGIN_DECLS
 
-struct skui_executor_ops {
-    /* As skui_executor_submit(). */
-    int (*submit)(skua_executor *executor, skua_task_fn *fn, void *arg,
-                  skua_future *future);
-    /* As skua_executor_shutdown(); with `wait` at most until `deadline_ns`,
-     * then -ETIMEDOUT. */
-    int (*shutdown)(skua_executor *executor, bool wait, bool cancel_futures,
-                    int64_t deadline_ns);
-    /* As skua_executor_get_stats(). */
-    void (*get_stats)(const skua_executor *executor,
-                      skua_executor_stats *out_stats);
-    /* The last reference is gone: finish what is queued, then free it. */
-    void (*release)(skua_executor *executor);
-};
-
-/* The head of each kind of executor. */
+/*
+ * What all kinds have. Two own it: those who have references, until the last
+ * one goes, and the executor itself, until it has said that it ended; whoever
+ * uses it from elsewhere holds it for a moment.
+ */
 struct skua_executor {
-    const struct skui_executor_ops *ops; /* constant */
-    _Atomic(uint32_t) refs;              /* EX1 */
-    uint32_t fork_generation;            /* constant */
+    const skua_executor_type *type; /* constant, as all up to `refs` */
+    void *self;
+    /* Run fn(arg) and complete `future`, of which the executor takes its own
+     * reference, without a job; NULL: it only takes jobs. */
+    int (*submit_bare)(void *self, skua_task_fn *fn, void *arg,
+                       skua_future *future);
+    bool takes_functions; /* its workers are threads of this process */
+    bool shares_buffers;  /* large bytes are to lie in shared memory */
+    uint32_t fork_generation;
+    skua_future *ended;       /* done once it has ended; nobody can cancel it */
+    _Atomic(uint32_t) refs;   /* EX1 */
+    _Atomic(uint32_t) owners; /* EX1 */
+    _Atomic(uint32_t) phase;  /* EX2 */
 };
 
-void skui_executor_init(skua_executor *executor,
-                        const struct skui_executor_ops *ops);
+/* As skua_executor_new(); the caller sets what differs from a user's one. */
+int skui_executor_make(const skua_executor_type *type, void *self,
+                       skua_executor **out_executor);
+
+/* Keep its memory, and what is behind it, though it may have ended. */
+void skui_executor_hold(skua_executor *executor);
+void skui_executor_drop(skua_executor *executor);
 
 /*
- * Run fn(arg) in `executor` and complete `future`, of which the executor
- * takes its own reference. Cancelling a plain future drops queued work.
- * 0, or a status; then `future` is untouched.
+ * Run fn(arg) in `executor` and complete a future of kind `kind` at home on
+ * `loop`: skua_loop_run_in_executor().
  */
-int skui_executor_submit(skua_executor *executor, skua_task_fn *fn, void *arg,
-                         skua_future *future);
-
-/* Shut down and wait until `deadline_ns`: as skua_executor_shutdown(), or
- * -ETIMEDOUT. */
-int skui_executor_end(skua_executor *executor, int64_t deadline_ns);
+int skui_executor_run_for(skua_executor *executor, skua_loop *loop,
+                          skua_task_fn *fn, void *arg,
+                          skua_future **out_future);
 
 /*
  * `count` more loops (negative: fewer) run in this process. Threads of a pool

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 
+#include "skua/thread_pool.h"
+
 #include "../debug.h"
 
 /* A new reference, or NULL while there is none; under lock. */
@@ -113,7 +115,7 @@ int skui_executor_slot_shutdown(struct skui_executor_slot *slot,
     if (executor == NULL) {
         return 0;
     }
-    status = skui_executor_end(executor, deadline_ns);
+    status = skua_executor_shutdown_until(executor, deadline_ns, false);
     if (status == 0 || status == -ETIMEDOUT) {
         slot_drop(slot, executor);
     }

@@ -38,6 +38,10 @@
 #include "../loop.h"
 #include "../memory.h"
 #include "../thread.h"
+#include "job.h"
+#include "skua/buffer.h"
+#include "skua/thread_pool.h"
+#include "work_self.h"
 
 enum {
     RING_CAPACITY = 1024,
@@ -50,7 +54,6 @@ enum {
 
 static void pool_free(struct skui_thread_pool *pool)
 {
-    (void)pthread_cond_destroy(&pool->ended);
     (void)pthread_mutex_destroy(&pool->lock);
     skui_work_queue_fini(&pool->queue);
     skui_release_aligned(pool);
@@ -83,20 +86,39 @@ static bool pool_next(struct skui_thread_pool *pool,
     return true;
 }
 
+/* What came of a piece of work. */
+struct pool_outcome {
+    struct skui_outcome outcome;
+    skua_buffer *answer; /* of a job */
+};
+
+static void pool_complete(skua_future *future, struct pool_outcome *what)
+{
+    if (future->kind == SKUI_FUTURE_JOB) {
+        struct skui_job *job = skui_job_of(future);
+
+        skui_job_detach(job);
+        skui_job_complete(job, &what->outcome, what->answer,
+                          skua_buffer_bytes(what->answer));
+    } else {
+        (void)skui_future_complete(future, &what->outcome);
+    }
+}
+
 /* Complete the work's future and be idle, in the order said at the top. */
 static void pool_finish(struct skui_thread_pool *pool,
                         struct skui_pool_hand *hand, skua_future *future,
-                        struct skui_outcome *outcome)
+                        struct pool_outcome *what)
 {
     if (skui_work_queue_seems_ready(&pool->queue)) {
-        (void)skui_future_complete(future, outcome);
-    } else if (future->kind != SKUI_FUTURE_EXECUTOR) {
+        pool_complete(future, what);
+    } else if (!skui_future_is_of_executor(future)) {
         skui_pool_become_idle(pool, hand);
-        (void)skui_future_complete(future, outcome);
+        pool_complete(future, what);
     } else {
         /* relaxed, both: a hint, which completing publishes */
         (void)skui_fetch_add_relaxed(&pool->finishing, 1u);
-        (void)skui_future_complete(future, outcome);
+        pool_complete(future, what);
         skui_pool_become_idle(pool, hand);
         (void)skui_fetch_sub_relaxed(&pool->finishing, 1u); /* relaxed: hint */
     }
@@ -108,18 +130,38 @@ static bool pool_is_broken(struct skui_thread_pool *pool)
     return (skui_load_acquire(&pool->state) & SKUI_STATE_BROKEN) != 0;
 }
 
+/* False when it was cancelled, or is too late. */
+static bool pool_start(const struct skui_work *work)
+{
+    return work->future->kind == SKUI_FUTURE_JOB
+               ? skua_job_start(work->future)
+               : skui_future_set_running(work->future);
+}
+
+static void pool_call(const struct skui_work *work, struct pool_outcome *what)
+{
+    what->answer = NULL;
+    if (work->future->kind == SKUI_FUTURE_JOB) {
+        skui_job_call(skui_job_of(work->future), &what->outcome, &what->answer);
+    } else {
+        skui_outcome_capture(skui_thread_frame(), work->fn, work->arg,
+                             &what->outcome);
+    }
+}
+
 static void pool_run(struct skui_thread_pool *pool, struct skui_pool_hand *hand,
                      const struct skui_work *work)
 {
-    struct skui_outcome outcome = {SKUA_EBROKENPOOL, NULL, NULL};
+    struct pool_outcome what = {{SKUA_EBROKENPOOL, NULL, NULL}, NULL};
 
     if (pool_is_broken(pool)) {
-        pool_finish(pool, hand, work->future, &outcome);
-    } else if (skui_future_set_running(work->future)) {
-        skui_outcome_capture(skui_thread_frame(), work->fn, work->arg,
-                             &outcome);
+        pool_finish(pool, hand, work->future, &what);
+    } else if (pool_start(work)) {
+        pool_call(work, &what);
         skui_pool_note_pace(pool, hand);
-        pool_finish(pool, hand, work->future, &outcome);
+        pool_finish(pool, hand, work->future, &what);
+    } else if (work->future->kind == SKUI_FUTURE_JOB) {
+        skui_job_detach(skui_job_of(work->future));
     }
     skua_future_unref(work->future);
 }
@@ -132,40 +174,6 @@ static void pool_break(struct skui_thread_pool *pool)
     (void)skui_fetch_or_acq_rel(&pool->state, SKUI_STATE_BROKEN);
     skui_work_queue_close(&pool->queue);
     skui_pool_wake_all(pool);
-}
-
-static struct skui_pool_ending *pool_pop_ending(struct skui_thread_pool *pool)
-{
-    struct skui_pool_ending *ending = pool->endings;
-
-    if (ending != NULL) {
-        pool->endings = ending->next;
-    }
-    return ending;
-}
-
-/* The thread ends: tell who waits, if it is the last. */
-static void pool_leave(struct skui_thread_pool *pool)
-{
-    struct skui_pool_ending *ending;
-
-    (void)pthread_mutex_lock(&pool->lock);
-    /* relaxed: under the lock */
-    if (skui_fetch_sub_relaxed(&pool->alive, 1) == 1) {
-        (void)pthread_cond_broadcast(&pool->ended);
-        while ((ending = pool_pop_ending(pool)) != NULL) {
-            skua_future *future = ending->future;
-            struct skui_outcome outcome = {0, NULL, NULL};
-
-            (void)pthread_mutex_unlock(&pool->lock);
-            skui_release(ending);
-            (void)skui_future_complete(future, &outcome);
-            skua_future_unref(future);
-            (void)pthread_mutex_lock(&pool->lock);
-        }
-    }
-    (void)pthread_mutex_unlock(&pool->lock);
-    skui_pool_disown(pool);
 }
 
 static void pool_name_thread(struct skui_thread_pool *pool)
@@ -198,8 +206,10 @@ static void *pool_thread(void *arg)
 {
     struct skui_thread_pool *pool = arg;
     struct skui_pool_hand hand = {.idle = true, .spin_ns = SPIN_START_NS};
+    const struct skui_work_self self = {pool->executor, NULL, NULL};
     struct skui_work work;
 
+    (void)skui_work_set_self(&self);
     hand.mean_ticks = skui_clock_ticks_of(PACE_START_NS);
     pool_name_thread(pool);
     pool_initialize(pool);
@@ -207,7 +217,7 @@ static void *pool_thread(void *arg)
         pool_run(pool, &hand, &work);
     }
     skui_pool_wake_all(pool); /* they have come to their end as well */
-    pool_leave(pool);
+    skui_pool_leave(pool);
     return NULL;
 }
 
@@ -267,22 +277,16 @@ int skui_pool_grow(struct skui_thread_pool *pool)
 
 /* --- submitting --- */
 
-static int pool_submit(skua_executor *executor, skua_task_fn *fn, void *arg,
-                       skua_future *future)
+static int pool_push(struct skui_thread_pool *pool,
+                     const struct skui_work *work)
 {
-    struct skui_thread_pool *pool = skui_pool_of(executor);
-    struct skui_work work = {fn, arg, future};
     int status = 0;
 
     if (skui_load_relaxed(&pool->alive) == 0) { /* relaxed: a hint */
         status = skui_pool_grow(pool);
     }
     if (status == 0) {
-        (void)skua_future_ref(future);
-        status = skui_work_queue_push(&pool->queue, &work);
-        if (status < 0) {
-            skua_future_unref(future);
-        }
+        status = skui_work_queue_push(&pool->queue, work);
     }
     if (status == 0) {
         skui_pool_rouse(pool);
@@ -292,10 +296,28 @@ static int pool_submit(skua_executor *executor, skua_task_fn *fn, void *arg,
     return status;
 }
 
-static void pool_get_stats(const skua_executor *executor,
-                           skua_executor_stats *out_stats)
+static int pool_submit_bare(void *self, skua_task_fn *fn, void *arg,
+                            skua_future *future)
 {
-    struct skui_thread_pool *pool = skui_pool_of(executor);
+    const struct skui_work work = {fn, arg, skua_future_ref(future)};
+    int status = pool_push(self, &work);
+
+    if (status < 0) {
+        skua_future_unref(future);
+    }
+    return status;
+}
+
+static int pool_submit(void *self, skua_job *job)
+{
+    const struct skui_work work = {NULL, NULL, job};
+
+    return pool_push(self, &work);
+}
+
+static void pool_get_stats(void *self, skua_executor_stats *out_stats)
+{
+    struct skui_thread_pool *pool = self;
     size_t queued = skui_work_queue_count(&pool->queue);
     /* relaxed, all: figures */
     uint64_t state = skui_load_relaxed(&pool->state);
@@ -309,19 +331,16 @@ static void pool_get_stats(const skua_executor *executor,
     };
 }
 
-static const struct skui_executor_ops pool_ops = {
-    pool_submit,
-    skui_pool_shutdown,
-    pool_get_stats,
-    skui_pool_abandon,
+static const skua_executor_type pool_type = {
+    .name = "thread pool",
+    .submit = pool_submit,
+    .shutdown = skui_pool_shutdown,
+    .release = skui_pool_abandon,
+    .get_stats = pool_get_stats,
+    .join = skui_pool_join,
 };
 
 /* --- making one --- */
-
-static void pools_init(void)
-{
-    skui_runtime_init();
-}
 
 static int default_workers(void)
 {
@@ -341,7 +360,6 @@ static int pool_init(struct skui_thread_pool *pool,
     if (status < 0) {
         return status;
     }
-    skui_executor_init(&pool->executor, &pool_ops);
     skui_store_relaxed(&pool->owners, 1u); /* relaxed: not shared yet */
     /* relaxed: as above */
     skui_store_relaxed(&pool->pace_ticks, skui_clock_ticks_of(PACE_START_NS));
@@ -351,7 +369,13 @@ static int pool_init(struct skui_thread_pool *pool,
     pool->initializer = options->initializer;
     pool->initializer_arg = options->initializer_arg;
     (void)pthread_mutex_init(&pool->lock, NULL);
-    (void)pthread_cond_init(&pool->ended, NULL);
+    status = skui_executor_make(&pool_type, pool, &pool->executor);
+    if (status < 0) {
+        (void)pthread_mutex_destroy(&pool->lock);
+        skui_work_queue_fini(&pool->queue);
+        return status;
+    }
+    pool->executor->submit_bare = pool_submit_bare;
     return 0;
 }
 
@@ -359,7 +383,6 @@ int skua_thread_pool_executor_new(const skua_thread_pool_options *options,
                                   skua_executor **out_executor)
 {
     static const skua_thread_pool_options defaults;
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct skui_thread_pool *pool;
     int status;
 
@@ -370,7 +393,7 @@ int skua_thread_pool_executor_new(const skua_thread_pool_options *options,
         options->max_workers > MAX_WORKERS) {
         return -EINVAL;
     }
-    (void)pthread_once(&once, pools_init);
+    skui_runtime_init();
     pool = skui_allocate_aligned(sizeof(*pool));
     if (pool == NULL) {
         return -ENOMEM;
@@ -380,6 +403,6 @@ int skua_thread_pool_executor_new(const skua_thread_pool_options *options,
         skui_release_aligned(pool);
         return status;
     }
-    *out_executor = &pool->executor;
+    *out_executor = pool->executor;
     return 0;
 }

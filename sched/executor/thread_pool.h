@@ -45,17 +45,11 @@ struct skui_pool_worker {
     pthread_t thread;
 };
 
-/* A task that waits for the end; guarded by the pool's lock. Released by who
- * unlinks it: the task's stack may be gone by then (task_abandon.c). */
-struct skui_pool_ending {
-    struct skui_pool_ending *next;
-    skua_future *future; /* a reference */
-};
-
 /* Lines: what is constant; what all read and few write; what rarely serves. */
 struct skui_thread_pool {
-    skua_executor executor;
-    int max_workers; /* constant, as all up to the queue */
+    skua_executor *executor; /* constant, as all up to the queue; it lives as
+                                long as the pool */
+    int max_workers;
     char name_prefix[SKUI_POOL_NAME_BYTES];
     skua_task_fn *initializer;
     void *initializer_arg;
@@ -72,17 +66,11 @@ struct skui_thread_pool {
     _Atomic(uint32_t) owners;         /* TP3: public side and each thread */
     _Atomic(unsigned) named;          /* relaxed: threads so far */
     pthread_mutex_t lock;             /* guards what follows */
-    pthread_cond_t ended;             /* alive == 0 */
     struct skui_pool_worker *workers; /* to be joined or detached */
-    struct skui_pool_ending *endings; /* tasks that wait */
+    bool shut;                        /* shutdown was called */
+    bool ended;                       /* and all threads have left */
     bool released;                    /* no reference is left: nobody joins */
 };
-
-static inline struct skui_thread_pool *
-skui_pool_of(const skua_executor *executor)
-{
-    return SKUI_CONTAINER_OF(executor, struct skui_thread_pool, executor);
-}
 
 /* Give up an ownership; the last one frees the pool. */
 void skui_pool_disown(struct skui_thread_pool *pool);
@@ -109,10 +97,15 @@ void skui_pool_note_pace(struct skui_thread_pool *pool,
 /* Idle: wait for work as cheaply as lately paid. False: there will be none. */
 bool skui_pool_wait(struct skui_thread_pool *pool, struct skui_pool_hand *hand);
 
-/* thread_pool_end.c: as in struct skui_executor_ops. */
-int skui_pool_shutdown(skua_executor *executor, bool wait, bool cancel_futures,
-                       int64_t deadline_ns);
-void skui_pool_abandon(skua_executor *executor);
+/* --- thread_pool_end.c --- */
+
+/* A thread leaves; the last one may end the executor. */
+void skui_pool_leave(struct skui_thread_pool *pool);
+
+/* As in struct skua_executor_type. */
+void skui_pool_shutdown(void *self, bool cancel_futures);
+void skui_pool_join(void *self);
+void skui_pool_abandon(void *self);
 
 SKUI_END_DECLS
 

@@ -206,7 +206,7 @@ int skua_wrap_future(skua_loop *loop, skua_future *future,
     if (loop == NULL) {
         loop = skui_loop_self();
     }
-    if (future->kind != SKUI_FUTURE_EXECUTOR) {
+    if (!skui_future_is_of_executor(future)) {
         *out_future = skua_future_ref(future);
         return 0;
     }
