@@ -57,6 +57,8 @@ static inline void skui_cpu_relax(void)
 
 #ifdef __cplusplus
 
+#include <type_traits>
+
 /* Values of up to 8 bytes as words. */
 template <class T> static inline uint64_t skui_model_word(T value)
 {
@@ -83,34 +85,34 @@ static inline T skui_model_load_of(const std::atomic<T> *p,
         skui_model_load(p, sizeof(T), static_cast<int>(order), site));
 }
 
-template <class T, class V>
-static inline void skui_model_store_of(std::atomic<T> *p, V value,
-                                       std::memory_order order,
-                                       const struct skui_model_site *site)
+template <class T>
+static inline void
+skui_model_store_of(std::atomic<T> *p, std::type_identity_t<T> value,
+                    std::memory_order order, const struct skui_model_site *site)
 {
-    skui_model_store(p, sizeof(T), skui_model_word<T>(static_cast<T>(value)),
+    skui_model_store(p, sizeof(T), skui_model_word<T>(value),
                      static_cast<int>(order), site);
 }
 
-template <class T, class V>
-static inline T skui_model_update_of(std::atomic<T> *p,
-                                     enum skui_model_update kind, V operand,
-                                     std::memory_order order,
-                                     const struct skui_model_site *site)
+template <class T>
+static inline T
+skui_model_update_of(std::atomic<T> *p, enum skui_model_update kind,
+                     std::type_identity_t<T> operand, std::memory_order order,
+                     const struct skui_model_site *site)
 {
-    return skui_model_value<T>(skui_model_update(
-        p, sizeof(T), kind, skui_model_word<T>(static_cast<T>(operand)),
-        static_cast<int>(order), site));
+    return skui_model_value<T>(
+        skui_model_update(p, sizeof(T), kind, skui_model_word<T>(operand),
+                          static_cast<int>(order), site));
 }
 
-template <class T, class V>
-static inline bool skui_model_cas_of(std::atomic<T> *p, T *expected, V desired,
+template <class T>
+static inline bool skui_model_cas_of(std::atomic<T> *p, T *expected,
+                                     std::type_identity_t<T> desired,
                                      std::memory_order order,
                                      const struct skui_model_site *site)
 {
     uint64_t word = skui_model_word<T>(*expected);
-    bool done = skui_model_cas(p, sizeof(T), &word,
-                               skui_model_word<T>(static_cast<T>(desired)),
+    bool done = skui_model_cas(p, sizeof(T), &word, skui_model_word<T>(desired),
                                static_cast<int>(order), site);
 
     *expected = skui_model_value<T>(word);

@@ -3,6 +3,8 @@
  * hooks.cc - what compiled code calls: its atomic operations (atomic.h), and by
  * the compiler's doing its plain accesses.
  */
+#include <cstring>
+
 #include "search.h"
 
 namespace model
@@ -102,6 +104,24 @@ bool skui_model_cas(volatile void *address, size_t bytes, uint64_t *expected,
 void skui_model_pause(void)
 {
     model::GiveWay();
+}
+
+/* In place of those of the C library, of which the compiler does not tell. */
+extern "C" void *skui_model_memcpy(void *to, const void *from, size_t bytes)
+{
+    if (model::the_explorer != nullptr) {
+        model::the_explorer->Plain(from, bytes, false);
+        model::the_explorer->Plain(to, bytes, true);
+    }
+    return std::memcpy(to, from, bytes);
+}
+
+extern "C" void *skui_model_memset(void *to, int value, size_t bytes)
+{
+    if (model::the_explorer != nullptr) {
+        model::the_explorer->Plain(to, bytes, true);
+    }
+    return std::memset(to, value, bytes);
 }
 
 /* What the compiler calls before plain accesses, where it is told to
