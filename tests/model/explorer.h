@@ -97,6 +97,13 @@ bool WaitUntil(const std::function<bool()> &holds, bool may_give_up);
 /* Plain memory is read or written; compilers tell of it by themselves where
  * they are asked to (tests/CMakeLists.txt). */
 void Plain(const volatile void *address, size_t bytes, bool writes);
+/* What this thread has seen goes with a message, as a lock of the kernel would
+ * have it: to who receives it. */
+void Hand(const void *message);
+void Receive(const void *message);
+/* The newest stores to what this thread has read come into its sight: time has
+ * passed. */
+void CatchUp();
 /* What `what` says goes into the trace. */
 void Say(const char *what);
 /* Which thread runs: 0 while setting up and at the end, then from 1; -1 outside

@@ -626,7 +626,7 @@ TEST(ExplorerErrors, UseAfterFreeDoubleFreeAndLeaksAreSeen)
     EXPECT_EQ(model::Explore([](model::Run &run) {
                   run.Thread("one", [] { (void)model::Allocate(24); });
               }).error,
-              "leaked 24 bytes");
+              "leaked 64 bytes");
 }
 
 TEST(ExplorerMutants, WeakenOneOperation)

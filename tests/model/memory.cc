@@ -68,6 +68,7 @@ void Memory::Begin(int threads)
     accesses_.clear();
     freed_.clear();
     seq_cst_.clear();
+    handed_.clear();
     sights_.assign(static_cast<size_t>(threads), Sight{});
     for (size_t i = 0; i < sights_.size(); i++) {
         sights_[i].clock[i] = 1;
@@ -86,6 +87,27 @@ void Memory::Inherit(int from, int to)
     Join(target.clock, source.clock);
     Join(target.clock_on_acquire, source.clock);
     source.clock[static_cast<size_t>(from)]++;
+}
+
+void Memory::Hand(int thread, uintptr_t message)
+{
+    Sight &sight = sights_[static_cast<size_t>(thread)];
+    auto &[view, clock] = handed_[message];
+
+    Join(view, sight.now);
+    Join(clock, sight.clock);
+    sight.clock[static_cast<size_t>(thread)]++;
+}
+
+void Memory::Receive(int thread, uintptr_t message)
+{
+    Sight &sight = sights_[static_cast<size_t>(thread)];
+    const auto &[view, clock] = handed_[message];
+
+    Join(sight.now, view);
+    Join(sight.on_acquire, view);
+    Join(sight.clock, clock);
+    Join(sight.clock_on_acquire, clock);
 }
 
 uint64_t &Memory::At(View &view, size_t index)

@@ -80,6 +80,11 @@ class Memory
     /* A thread begins, or all have ended: `to` sees what `from` saw. */
     void Inherit(int from, int to);
 
+    /* What `thread` sees goes with a message from hand to hand, of which memory
+     * knows nothing else: a wake, say. */
+    void Hand(int thread, uintptr_t message);
+    void Receive(int thread, uintptr_t message);
+
     uint64_t Load(int thread, const volatile void *address, size_t bytes,
                   Order order);
     void Store(int thread, volatile void *address, size_t bytes, uint64_t value,
@@ -141,6 +146,7 @@ class Memory
     std::vector<Location> locations_;
     std::unordered_map<uintptr_t, size_t> by_address_;
     std::vector<Sight> sights_;
+    std::unordered_map<uintptr_t, std::pair<View, Clock>> handed_;
     View seq_cst_; /* what sequentially consistent operations must see */
     std::unordered_map<uintptr_t, std::vector<Access>> accesses_; /* by 8 */
     std::vector<std::pair<uintptr_t, uintptr_t>> freed_;

@@ -2,6 +2,8 @@
 /*
  * mutants.cc - weakened orders: does any scenario notice?
  */
+#include <cstdlib>
+#include <cstring>
 #include <string>
 
 #include "search.h"
@@ -16,7 +18,19 @@ struct Mutant {
     int way = 0;
 };
 
-Mutant the_mutant;
+/* SKUA_MODEL_MUTANT=FILE:LINE:WAY, as .ci/model says it. */
+Mutant FromEnvironment()
+{
+    const char *asked = std::getenv("SKUA_MODEL_MUTANT");
+    const char *colon = asked == nullptr ? nullptr : std::strrchr(asked, ':');
+
+    if (colon == nullptr) {
+        return {};
+    }
+    return {std::string(asked, colon), std::atoi(colon + 1)};
+}
+
+Mutant the_mutant = FromEnvironment();
 
 /* An order, one step weaker in the way-th way; itself when there is none. */
 Order Weaken(Order order, int way)
@@ -59,12 +73,12 @@ Order OrderAt(int order, const skui_model_site *site)
     if (the_mutant.place.empty()) {
         return asked;
     }
+    const char *slash = std::strrchr(site->file, '/');
     const std::string here =
-        std::string(site->file) + ":" + std::to_string(site->line);
+        std::string(slash == nullptr ? site->file : slash + 1) + ":" +
+        std::to_string(site->line);
 
-    return here.size() >= the_mutant.place.size() &&
-                   here.compare(here.size() - the_mutant.place.size(),
-                                std::string::npos, the_mutant.place) == 0
+    return here == the_mutant.place
                ? Weaken(asked, the_mutant.way)
                : asked;
 }

@@ -11,13 +11,6 @@
 #include <limits>
 
 #include "explorer.h"
-#include "membarrier.h"
-
-bool skui_membarrier(void)
-{
-    model::Membarrier();
-    return true;
-}
 
 namespace
 {

@@ -295,9 +295,15 @@ bool Explorer::NextRun()
 
 std::string Explorer::TraceText() const
 {
+    constexpr size_t most = 120;
+    const size_t first = events_.size() < most ? 0 : events_.size() - most;
     std::string text;
 
-    for (const Event &event : events_) {
+    if (first > 0) {
+        text = "  (" + std::to_string(first) + " steps before)\n";
+    }
+    for (size_t i = first; i < events_.size(); i++) {
+        const Event &event = events_[i];
         const auto thread = static_cast<size_t>(event.thread);
 
         text += "  " + std::string(thread * 2, ' ') + contexts_[thread].name +
@@ -397,7 +403,9 @@ std::string Report::text() const
                           : error) +
            " after " + std::to_string(runs) + " runs (" +
            std::to_string(redundant) + " redundant)\n" + trace +
-           (replay.empty() ? "" : "  replay: " + replay + "\n");
+           (replay.empty() || replay.size() > 2000
+                ? ""
+                : "  replay: " + replay + "\n");
 }
 
 Report Explore(const Scenario &scenario, const Options &options)

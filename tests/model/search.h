@@ -108,6 +108,10 @@ class Explorer : public Run
     bool Wait(const std::function<bool()> &holds, bool may_give_up);
     void Plain(const volatile void *address, size_t bytes, bool writes);
     void Fail(const std::string &why);
+    Memory &memory()
+    {
+        return memory_;
+    }
     void Tell(const std::string &text);
     size_t Pick(size_t count);
     void *Take(size_t bytes);

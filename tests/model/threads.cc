@@ -211,10 +211,13 @@ void Explorer::Plain(const volatile void *address, size_t bytes, bool writes)
 
 void *Explorer::Take(size_t bytes)
 {
-    void *memory = std::calloc(1, bytes == 0 ? 1 : bytes);
+    /* Aligned as the library's objects, and never empty. */
+    const size_t whole = (bytes / 64 + 1) * 64;
+    void *memory = std::aligned_alloc(64, whole);
 
-    memory_.Forget(memory, bytes == 0 ? 1 : bytes, false);
-    allocations_[memory] = {bytes == 0 ? 1 : bytes, nullptr, false};
+    std::memset(memory, 0, whole);
+    memory_.Forget(memory, whole, false);
+    allocations_[memory] = {whole, nullptr, false};
     return memory;
 }
 
@@ -270,6 +273,23 @@ bool WaitUntil(const std::function<bool()> &holds, bool may_give_up)
 void Plain(const volatile void *address, size_t bytes, bool writes)
 {
     the_explorer->Plain(address, bytes, writes);
+}
+
+void Hand(const void *message)
+{
+    the_explorer->memory().Hand(the_explorer->self(),
+                                reinterpret_cast<uintptr_t>(message));
+}
+
+void Receive(const void *message)
+{
+    the_explorer->memory().Receive(the_explorer->self(),
+                                   reinterpret_cast<uintptr_t>(message));
+}
+
+void CatchUp()
+{
+    the_explorer->memory().CatchUp(the_explorer->self());
 }
 
 void Say(const char *what)
