@@ -97,6 +97,29 @@ bool WaitUntil(const std::function<bool()> &holds, bool may_give_up);
 /* Plain memory is read or written; compilers tell of it by themselves where
  * they are asked to (tests/CMakeLists.txt). */
 void Plain(const volatile void *address, size_t bytes, bool writes);
+/* A plain variable of a scenario. */
+template <class T> class Shared
+{
+  public:
+    Shared() = default;
+    explicit Shared(T value) : value_(value)
+    {
+    }
+    T Get() const
+    {
+        Plain(&value_, sizeof(value_), false);
+        return value_;
+    }
+    void Set(T value)
+    {
+        Plain(&value_, sizeof(value_), true);
+        value_ = value;
+    }
+
+  private:
+    T value_{};
+};
+
 /* What this thread has seen goes with a message, as a lock of the kernel would
  * have it: to who receives it. */
 void Hand(const void *message);

@@ -27,10 +27,10 @@ bool Complete(skua_future *future, int status, void *value)
 /* What a scenario is about, and what came of it. */
 struct World {
     skua_future *future;
-    int payload = 0; /* plain: who sees DONE sees it */
+    model::Shared<int> payload; /* who sees DONE sees it */
     bool first = false;
     bool second = false;
-    int called = 0;
+    model::Shared<int> called;
 
     World() : future(skui_future_make(SKUI_FUTURE_PLAIN, nullptr))
     {
@@ -39,14 +39,12 @@ struct World {
 
     void WritePayload()
     {
-        model::Plain(&payload, sizeof(payload), true);
-        payload = 1;
+        payload.Set(1);
     }
 
     void ReadPayload()
     {
-        model::Plain(&payload, sizeof(payload), false);
-        model::Require(payload == 1, "what came before is seen");
+        model::Require(payload.Get() == 1, "what came before is seen");
     }
 };
 
@@ -173,8 +171,7 @@ bool CountHook(skui_waiter *waiter, skua_future *, skui_completions *)
 {
     auto *world = static_cast<World *>(waiter->arg);
 
-    model::Plain(&world->called, sizeof(world->called), true);
-    world->called++;
+    world->called.Set(world->called.Get() + 1);
     return true;
 }
 
@@ -192,8 +189,8 @@ TEST(FutureModel, AHookThatIsTakenBack)
         run.Thread("owner", [world, waiter] {
             const bool kept = skui_future_revoke(world->future, waiter);
 
-            model::Plain(&world->called, sizeof(world->called), false);
-            model::Require(world->called == (kept ? 0 : 1), "called or not");
+            model::Require(world->called.Get() == (kept ? 0 : 1),
+                           "called or not");
         });
         run.Finally([world] { Unref(world); });
     });

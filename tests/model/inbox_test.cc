@@ -14,8 +14,8 @@ namespace
 
 struct Item {
     skui_runnable runnable{};
-    int producer = 0;
-    int number = 0;
+    model::Shared<int> producer;
+    model::Shared<int> number;
 };
 
 struct Box {
@@ -31,8 +31,8 @@ struct Box {
 
     void Push(size_t item, int producer, int number)
     {
-        items[item].producer = producer;
-        items[item].number = number;
+        items[item].producer.Set(producer);
+        items[item].number.Set(number);
         skui_inbox_push(&inbox, &items[item].runnable);
     }
 
@@ -45,7 +45,7 @@ struct Box {
         }
         const Item *item = SKUI_CONTAINER_OF(runnable, Item, runnable);
 
-        model::Plain(&item->number, sizeof(item->number), false);
+        model::Require(item->number.Get() < 2, "it is whole");
         popped.push_back(item);
         return true;
     }
@@ -66,9 +66,9 @@ struct Box {
 
         model::Require(popped.size() == count, "all are popped, each once");
         for (const Item *item : popped) {
-            int &expected = next[static_cast<size_t>(item->producer)];
+            int &expected = next[static_cast<size_t>(item->producer.Get())];
 
-            model::Require(item->number == expected++,
+            model::Require(item->number.Get() == expected++,
                            "a producer's items keep their order");
         }
     }

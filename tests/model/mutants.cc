@@ -78,9 +78,7 @@ Order OrderAt(int order, const skui_model_site *site)
         std::string(slash == nullptr ? site->file : slash + 1) + ":" +
         std::to_string(site->line);
 
-    return here == the_mutant.place
-               ? Weaken(asked, the_mutant.way)
-               : asked;
+    return here == the_mutant.place ? Weaken(asked, the_mutant.way) : asked;
 }
 
 void Mutate(const std::string &file_and_line, int way)

@@ -19,7 +19,7 @@ constexpr uint64_t kAny = std::numeric_limits<uint64_t>::max();
 
 struct Item {
     skui_runnable runnable{};
-    int runs = 0; /* plain: who runs it has it alone */
+    model::Shared<int> runs; /* who runs it has it alone */
 };
 
 struct Queues {
@@ -43,8 +43,7 @@ struct Queues {
     {
         Item *item = SKUI_CONTAINER_OF(runnable, Item, runnable);
 
-        model::Plain(&item->runs, sizeof(item->runs), true);
-        item->runs++;
+        item->runs.Set(item->runs.Get() + 1);
     }
 
     static void Drain(skui_ready &queue)
@@ -59,7 +58,7 @@ struct Queues {
     void RequireOnce(size_t count) const
     {
         for (size_t i = 0; i < count; i++) {
-            model::Require(items[i].runs == 1, "each item runs once");
+            model::Require(items[i].runs.Get() == 1, "each item runs once");
         }
     }
 };

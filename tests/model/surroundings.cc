@@ -202,7 +202,8 @@ skui_frame skui_frame_enter(void)
     return {};
 }
 
-void skui_report_raised(skui_frame *, const char *, skua_future *, skua_handle *)
+void skui_report_raised(skui_frame *, const char *, skua_future *,
+                        skua_handle *)
 {
 }
 
