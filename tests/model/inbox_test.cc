@@ -89,8 +89,6 @@ TEST(InboxModel, KeepsEachProducersOrder)
     });
 
     EXPECT_TRUE(report.holds()) << report.text();
-    RecordProperty("runs", std::to_string(report.runs));
-    std::printf("%lu runs, %lu redundant\n", report.runs, report.redundant);
 }
 
 /* The stub goes round while a producer is in the middle of its push. */

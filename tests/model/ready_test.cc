@@ -104,7 +104,6 @@ TEST_P(ReadyModel, OwnerAndThiefShareTheRing)
     });
 
     EXPECT_TRUE(report.holds()) << report.text();
-    std::printf("runs %lu\n", report.runs);
 }
 
 TEST_P(ReadyModel, TwoThievesGetDifferentItems)
@@ -131,7 +130,6 @@ TEST_P(ReadyModel, TwoThievesGetDifferentItems)
         Bounded());
 
     EXPECT_TRUE(report.holds()) << report.text();
-    std::printf("runs %lu\n", report.runs);
 }
 
 /* The owner writes to slots that thieves have freed. */
@@ -161,7 +159,6 @@ TEST_P(ReadyModel, SlotsAreUsedAgain)
     });
 
     EXPECT_TRUE(report.holds()) << report.text();
-    std::printf("runs %lu\n", report.runs);
 }
 
 TEST_P(ReadyModel, ARevokedBatchIsRunOnce)
@@ -185,7 +182,6 @@ TEST_P(ReadyModel, ARevokedBatchIsRunOnce)
     });
 
     EXPECT_TRUE(report.holds()) << report.text();
-    std::printf("runs %lu\n", report.runs);
 }
 
 TEST_P(ReadyModel, TwoThievesRevokeWhileTheOwnerGoesOn)
@@ -213,7 +209,6 @@ TEST_P(ReadyModel, TwoThievesRevokeWhileTheOwnerGoesOn)
         Bounded());
 
     EXPECT_TRUE(report.holds()) << report.text();
-    std::printf("runs %lu\n", report.runs);
 }
 
 INSTANTIATE_TEST_SUITE_P(Barriers, ReadyModel,

@@ -55,7 +55,8 @@ bool Explorer::IsAble(int thread) const
         return false;
     }
     if (context.pending.kind == Kind::kGiveWay) {
-        return memory_.HasNews(thread);
+        /* Once it goes on in any case: what it has read may be enough. */
+        return !context.lapped || memory_.HasNews(thread);
     }
     return context.pending.kind != Kind::kWait || context.pending.may_give_up ||
            context.pending.holds();

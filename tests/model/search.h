@@ -43,6 +43,8 @@ struct Context {
     void *saved = nullptr;
     Pending pending;
     bool ended = false;
+    bool lapped = false; /* since it went on without news it has changed
+                            nothing */
 };
 
 /* One choice of a run. */

@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "composite.h"
+#include "cores.h"
 #include "debug.h"
 #include "explorer.h"
 #include "futex.h"
@@ -185,6 +186,17 @@ void skui_completions_drain(skui_completions *)
 skua_loop *skui_loop_self(void)
 {
     return nullptr;
+}
+
+int skui_task_spend_budget(void)
+{
+    return 0;
+}
+
+/* Nobody spins before it waits. */
+unsigned skui_cores_if_known(void)
+{
+    return 1;
 }
 
 void skui_runtime_init(void)

@@ -103,6 +103,7 @@ void Explorer::Store(volatile void *address, size_t bytes, uint64_t value,
         Stop(std::move(pending));
     }
     memory_.Store(self_, address, bytes, value, order);
+    contexts_[static_cast<size_t>(self_)].lapped = false;
     if (tracing_) {
         Tell("store " + std::string(NameOf(order)) + " " +
              Hex(reinterpret_cast<uintptr_t>(address)) + " = " + Hex(value) +
@@ -127,6 +128,11 @@ Explorer::Update(volatile void *address, size_t bytes, const char *name,
     }
     const uint64_t before =
         memory_.Update(self_, address, bytes, change, order, failure);
+    uint64_t written = before;
+
+    if (change(before, &written) && written != before) {
+        contexts_[static_cast<size_t>(self_)].lapped = false;
+    }
 
     if (tracing_) {
         uint64_t after = 0;
@@ -168,6 +174,7 @@ void Explorer::Yield()
 
     pending.kind = Kind::kGiveWay;
     Stop(std::move(pending));
+    contexts_[static_cast<size_t>(self_)].lapped = !memory_.HasNews(self_);
     memory_.CatchUp(self_);
 }
 
