@@ -87,6 +87,8 @@ struct skui_idle {
     unsigned seen_victim; /* ... that is left to its owner ... */
     int64_t seen_at_ns;   /* ... if it moves soon */
     bool searching;       /* counted in runner->searching */
+    uint32_t looks;       /* counted as one that looks at sources: the fork
+                             generation + 1; 0: not */
     bool sentinel_due;    /* the tick ended its sleep: no single is spared */
     bool ticked;          /* as above, until the next sleep */
     unsigned calm_looks;  /* of a spare loop, in a row */

@@ -16,6 +16,7 @@
 #include "loop.h"
 #include "membarrier.h"
 #include "overflow.h"
+#include "source.h"
 #include "stack.h"
 #include "task.h"
 #include "watchdog.h"
@@ -51,6 +52,7 @@ static void runtime_after_fork(void)
     skui_stack_after_fork();
     skui_overflow_after_fork();
     skui_loops_after_fork();
+    skui_sources_after_fork();
     skui_handles_after_fork();
     skui_log_after_fork();
     skui_origins_after_fork();
