@@ -430,6 +430,20 @@ bool skui_future_complete_within(skua_future *future,
     return true;
 }
 
+bool skui_future_complete_started(skua_future *future,
+                                  struct skui_outcome *outcome)
+{
+    struct skui_completions due = {0};
+
+    if (!future_claim(future)) {
+        skua_exception_unref(outcome->exception);
+        return false;
+    }
+    future_publish(future, outcome, skui_outcome_bits(outcome), &due);
+    skui_completions_run(&due);
+    return true;
+}
+
 bool skui_future_complete(skua_future *future, struct skui_outcome *outcome)
 {
     struct skui_completions due = {0};
@@ -468,7 +482,9 @@ bool skui_future_cancel_plain(skua_future *future, skua_exception *message)
     struct skui_outcome outcome = {SKUA_ECANCELED, NULL,
                                    skua_exception_ref(message)};
 
-    if (skui_future_complete(future, &outcome)) {
+    if (skui_future_complete(future, &outcome) ||
+        (future->kind == SKUI_FUTURE_JOB &&
+         skui_job_cancel_started(skui_job_of(future), message))) {
         return true;
     }
     skui_future_forgive(future);

@@ -164,6 +164,16 @@ static inline bool skui_future_is_of_executor(const skua_future *future)
            future->kind == SKUI_FUTURE_JOB;
 }
 
+/* Whether an executor runs its work, and it is not done. */
+static inline bool skui_future_is_running(const skua_future *future)
+{
+    /* FU2 acquire: pairs with skui_future_set_running(). */
+    uintptr_t state = skui_load_acquire(&((skua_future *)future)->state);
+
+    return (state & (SKUI_FUTURE_PHASE | SKUI_FUTURE_RUNNING)) ==
+           (SKUI_FUTURE_PENDING | SKUI_FUTURE_RUNNING);
+}
+
 /* Whether it is done and has failed; "cancelled" is no failure. */
 static inline bool skui_future_has_failed(const skua_future *future)
 {
@@ -223,6 +233,11 @@ uintptr_t skui_outcome_bits(const struct skui_outcome *outcome);
 bool skui_future_complete_within(skua_future *future,
                                  struct skui_outcome *outcome, uintptr_t bits,
                                  struct skui_completions *due);
+
+/* As skui_future_complete(), by the executor that has set it RUNNING: the work
+ * may say that it was cancelled. */
+bool skui_future_complete_started(skua_future *future,
+                                  struct skui_outcome *outcome);
 
 /* As skui_future_complete() by the only possible completer: a task itself. */
 void skui_future_complete_sole(skua_future *future,

@@ -210,7 +210,7 @@ bool skua_job_start(skua_job *job)
     if (!job_is_late(self)) {
         return true;
     }
-    (void)skui_future_complete(&self->future, &late);
+    (void)skui_future_complete_started(&self->future, &late);
     return false;
 }
 
@@ -232,7 +232,22 @@ void skui_job_complete(struct skui_job *job, struct skui_outcome *outcome,
     } else {
         skua_buffer_unref(answer);
     }
-    (void)skui_future_complete(&job->future, outcome);
+    (void)skui_future_complete_started(&job->future, outcome);
+}
+
+bool skui_job_cancel_started(struct skui_job *job, skua_exception *message)
+{
+    struct skui_outcome outcome = {SKUA_ECANCELED, NULL, NULL};
+
+    if (!skui_future_is_running(&job->future) || job->revoke == NULL ||
+        !job->revoke(job)) {
+        return false;
+    }
+    outcome.exception = skua_exception_ref(message);
+    skui_job_detach(job);
+    (void)skui_future_complete_started(&job->future, &outcome);
+    skua_future_unref(&job->future);
+    return true;
 }
 
 void skua_job_discard(skua_job *job)

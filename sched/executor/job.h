@@ -34,6 +34,14 @@ struct skui_job {
     bool started;          /* the executor's: it cannot be cancelled any more */
     struct skui_job *next; /* the executor's, to use as it likes */
     void *place;           /* as above */
+    void *holder;          /* as above */
+    uint32_t where;        /* as above */
+    uint32_t attempts;     /* as above */
+    /* The executor's, from before it starts the job; NULL: none. Somebody wants
+     * to cancel it after that: true if it has only been set aside for a worker.
+     * Then the executor leaves it alone, and its reference is the caller's. It
+     * may come too late: when the executor is gone, too. */
+    bool (*revoke)(struct skui_job *job);
 };
 
 static inline struct skui_job *skui_job_of(const skua_future *future)
@@ -57,6 +65,12 @@ void skui_job_call(struct skui_job *job, struct skui_outcome *outcome,
 /* Complete a started job with an outcome and a buffer, both taken. */
 void skui_job_complete(struct skui_job *job, struct skui_outcome *outcome,
                        skua_buffer *answer, size_t bytes);
+
+/*
+ * future.c: cancel a started job, if its executor lets it go; with a message,
+ * if not NULL.
+ */
+bool skui_job_cancel_started(struct skui_job *job, skua_exception *message);
 
 /* future.c: the last reference is gone and the future is finished. */
 void skui_job_free(struct skui_job *job);

@@ -101,7 +101,7 @@ static void pool_complete(skua_future *future, struct pool_outcome *what)
         skui_job_complete(job, &what->outcome, what->answer,
                           skua_buffer_bytes(what->answer));
     } else {
-        (void)skui_future_complete(future, &what->outcome);
+        (void)skui_future_complete_started(future, &what->outcome);
     }
 }
 
