@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -211,7 +212,67 @@ void Storm(int64_t spin_ns)
     EXPECT_EQ(ended, 0);
 }
 
+/// Claim what can be, until told to quit.
+int ClaimAll(skui_worker_end *end, std::vector<int> &claimed)
+{
+    for (;;) {
+        skui_message message;
+        int status = skui_worker_end_wait(end, SKUA_FOREVER, &message);
+
+        if (status == 1 && message.kind == SKUI_MESSAGE_QUIT) {
+            return 0;
+        }
+        if (status == 1) {
+            status = skui_worker_end_claim(end, message.id);
+        }
+        if (status < 0) {
+            return status;
+        }
+        claimed[message.id] += status;
+        skui_worker_end_release(end);
+    }
+}
+
 } // namespace
+
+TEST(ChannelStress, EachCallIsEitherClaimedOrTakenBack)
+{
+    Pair pair(5000);
+    stress::Random random(stress::print_seed());
+    std::vector<int> claimed(jobs + 1);
+    std::vector<int> revoked(jobs + 1);
+    int ended = -1;
+    std::thread worker([&] { ended = ClaimAll(&pair.worker, claimed); });
+
+    for (uint64_t id = 1; id <= jobs;) {
+        skui_message call = {};
+
+        call.id = id;
+        call.kind = SKUI_MESSAGE_CALL;
+        call.fd = -1;
+        if (skui_channel_request(&pair.parent, &call) != 0) {
+            std::this_thread::yield();
+            continue;
+        }
+        uint64_t back = (uint64_t)random.below(3);
+        if (back < id) {
+            revoked[id - back] +=
+                skui_channel_revoke(&pair.parent, id - back) ? 1 : 0;
+        }
+        id++;
+    }
+    skui_message quit = {};
+    quit.kind = SKUI_MESSAGE_QUIT;
+    quit.fd = -1;
+    while (skui_channel_request(&pair.parent, &quit) == -EAGAIN) {
+        std::this_thread::yield();
+    }
+    worker.join();
+    ASSERT_EQ(ended, 0);
+    for (uint64_t id = 1; id <= jobs; id++) {
+        ASSERT_EQ(1, claimed[id] + revoked[id]) << id;
+    }
+}
 
 TEST(ChannelStress, LosesNothingWhileBothSidesSleep)
 {

@@ -274,6 +274,20 @@ static int channel_send_payload(struct skui_channel *channel,
     return status;
 }
 
+/* What lies beside a call that is about to be published. */
+static void channel_note_call(struct skui_channel *channel,
+                              const struct skui_message *message)
+{
+    struct skui_channel_memory *memory = channel->memory;
+    unsigned place = (unsigned)(message->id % SKUI_CHANNEL_STOPS);
+
+    /* relaxed, both: published with the call (PC1) */
+    skui_store_relaxed(&memory->deadlines_ns[place], message->deadline_ns);
+    /* relaxed: as above; nobody has this id yet (PC5) */
+    skui_store_relaxed(&memory->claims[place],
+                       skui_channel_claim_of(message->id, SKUI_CHANNEL_SENT));
+}
+
 int skui_channel_request(struct skui_channel *channel,
                          const struct skui_message *message)
 {
@@ -291,6 +305,9 @@ int skui_channel_request(struct skui_channel *channel,
     }
     if (status < 0) {
         return status;
+    }
+    if (message->kind == SKUI_MESSAGE_CALL) {
+        channel_note_call(channel, message);
     }
     skui_store_relaxed(&words->core, skui_cores_here()); /* relaxed: a hint */
     skui_ring_publish(&channel->requests, words, &frame);
@@ -356,10 +373,13 @@ void skui_channel_stop(struct skui_channel *channel, uint64_t id)
     skui_store_relaxed(skui_channel_stop_word(channel->memory, id), id);
 }
 
-uint64_t skui_channel_running(const struct skui_channel *channel)
+bool skui_channel_revoke(struct skui_channel *channel, uint64_t id)
 {
-    /* relaxed: a hint */
-    return skui_load_relaxed(&channel->memory->running);
+    uint64_t sent = skui_channel_claim_of(id, SKUI_CHANNEL_SENT);
+
+    /* PC5 acq_rel: pairs with skui_worker_end_claim(). */
+    return skui_cas_acq_rel(skui_channel_claim_word(channel->memory, id), &sent,
+                            skui_channel_claim_of(id, SKUI_CHANNEL_REVOKED));
 }
 
 void skui_channel_set_spin(struct skui_channel *channel, int64_t spin_ns)

@@ -14,7 +14,7 @@
  *   request              x        -      -     -     x
  *   receive, release     -        x      -     -     x
  *   arm, disarm          -        -      x     -     x
- *   stop, running        -        -      -     -     x
+ *   stop, revoke         -        -      -     -     x
  *
  * All calls of the worker's side belong to one thread, skui_worker_end_stops()
  * and skui_worker_end_close() apart.
@@ -58,6 +58,7 @@ struct skui_message {
     uint32_t function; /* its index, or what the users agree on */
     uint16_t kind;     /* enum skui_message_kind */
     uint16_t flags;
+    int64_t deadline_ns; /* of a CALL, when it is over; 0: never */
     /* Received: the payload, aligned to 8 bytes, in the ring until it is
      * released (the peer may still write there: copy before looking, where that
      * matters); NULL when it is in `fd`.
@@ -164,11 +165,14 @@ bool skui_channel_has_reply(struct skui_channel *channel);
 void skui_channel_arm(struct skui_channel *channel);
 void skui_channel_disarm(struct skui_channel *channel);
 
+/*
+ * PC5: take a call back that the worker has not claimed. True: it never will,
+ * and the place of its id is free. Also after its death. One at a time, and
+ * none beside a request of an id with the same place.
+ */
+bool skui_channel_revoke(struct skui_channel *channel, uint64_t id);
 /* Tell the job with this id, if it runs or will, to stop. Any thread. */
 void skui_channel_stop(struct skui_channel *channel, uint64_t id);
-/* The id of the job that runs, as the worker says, which may lie; 0: none. Also
- * after its death. */
-uint64_t skui_channel_running(const struct skui_channel *channel);
 /* How long the worker spins, from its next wait on. Any thread. */
 void skui_channel_set_spin(struct skui_channel *channel, int64_t spin_ns);
 
@@ -209,8 +213,9 @@ int skui_worker_end_wait(struct skui_worker_end *end, int64_t deadline_ns,
                          struct skui_message *out_message);
 void skui_worker_end_release(struct skui_worker_end *end);
 
-/* Say which job runs, 0: none. */
-void skui_worker_end_runs(struct skui_worker_end *end, uint64_t id);
+/* PC5: begin with a call that was received. 1; 0: it was taken back, and is to
+ * be passed over; -EPROTO: neither, somebody wrote over it. */
+int skui_worker_end_claim(struct skui_worker_end *end, uint64_t id);
 /* Whether the parent wants that job to stop; one load. */
 bool skui_worker_end_stops(const struct skui_worker_end *end, uint64_t id);
 

@@ -294,8 +294,13 @@ int skui_worker_end_wait(struct skui_worker_end *end, int64_t deadline_ns,
             return status;
         }
     }
-    return status < 0 ? status
-                      : skui_channel_take_fd(end->fds.socket, out_message);
+    if (status < 0) {
+        return status;
+    }
+    /* relaxed: published with the call (PC1) */
+    out_message->deadline_ns = skui_load_relaxed(
+        &end->memory->deadlines_ns[out_message->id % SKUI_CHANNEL_STOPS]);
+    return skui_channel_take_fd(end->fds.socket, out_message);
 }
 
 void skui_worker_end_release(struct skui_worker_end *end)
@@ -306,10 +311,24 @@ void skui_worker_end_release(struct skui_worker_end *end)
 
 /* --- the job that runs --- */
 
-void skui_worker_end_runs(struct skui_worker_end *end, uint64_t id)
+int skui_worker_end_claim(struct skui_worker_end *end, uint64_t id)
 {
-    /* relaxed: read when the worker is dead, or as a hint */
-    skui_store_relaxed(&end->memory->running, id);
+    uint64_t word = skui_channel_claim_of(id, SKUI_CHANNEL_SENT);
+    uint64_t found;
+
+    /* PC5 acq_rel: pairs with skui_channel_revoke(). */
+    if (skui_cas_acq_rel(skui_channel_claim_word(end->memory, id), &word,
+                         skui_channel_claim_of(id, SKUI_CHANNEL_CLAIMED))) {
+        return 1;
+    }
+    /* It was taken back, and maybe its place was used again since. */
+    found = word / SKUI_CHANNEL_CLAIMS;
+    if (word == skui_channel_claim_of(id, SKUI_CHANNEL_REVOKED) ||
+        (found > id && (found - id) % SKUI_CHANNEL_STOPS == 0 &&
+         found - id < SKUI_CHANNEL_RING_MOST)) {
+        return 0;
+    }
+    return -EPROTO;
 }
 
 bool skui_worker_end_stops(const struct skui_worker_end *end, uint64_t id)

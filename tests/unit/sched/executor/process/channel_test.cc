@@ -30,10 +30,11 @@ int Echo(skui_worker_end *end)
             skui_worker_end_release(end);
             return 0;
         }
-        skui_worker_end_runs(end, message.id);
+        if (skui_worker_end_claim(end, message.id) != 1) {
+            return -EPROTO;
+        }
         std::string payload = Payload(message);
         status = Reply(end, message.id, payload);
-        skui_worker_end_runs(end, 0);
         skui_worker_end_release(end);
         if (status < 0) {
             return status;
@@ -394,12 +395,71 @@ TEST_F(Channel, TellsAJobToStopByItsId)
     EXPECT_FALSE(skui_worker_end_stops(&worker_, 6));
 }
 
-TEST_F(Channel, SaysWhichJobRuns)
+TEST_F(Channel, ACallIsClaimedOrTakenBack)
 {
+    skui_message message;
+
     Open();
-    EXPECT_EQ(skui_channel_running(&parent_), 0u);
-    skui_worker_end_runs(&worker_, 77);
-    EXPECT_EQ(skui_channel_running(&parent_), 77u);
+    ASSERT_EQ(Request(5, "claimed"), 0);
+    ASSERT_EQ(Next(&message), 1);
+    EXPECT_EQ(skui_worker_end_claim(&worker_, 5), 1);
+    EXPECT_FALSE(skui_channel_revoke(&parent_, 5));
+    skui_worker_end_release(&worker_);
+    ASSERT_EQ(Request(6, "taken back"), 0);
+    EXPECT_TRUE(skui_channel_revoke(&parent_, 6));
+    EXPECT_FALSE(skui_channel_revoke(&parent_, 6));
+    ASSERT_EQ(Next(&message), 1);
+    EXPECT_EQ(skui_worker_end_claim(&worker_, 6), 0);
+    skui_worker_end_release(&worker_);
+}
+
+TEST_F(Channel, ThePlaceOfWhatWasTakenBackServesAgain)
+{
+    constexpr uint64_t later = 7 + SKUI_CHANNEL_STOPS;
+    skui_message message;
+
+    Open();
+    ASSERT_EQ(Request(7, "old"), 0);
+    ASSERT_TRUE(skui_channel_revoke(&parent_, 7));
+    ASSERT_EQ(Request(later, "new"), 0);
+    ASSERT_EQ(Next(&message), 1);
+    EXPECT_EQ(skui_worker_end_claim(&worker_, 7), 0);
+    skui_worker_end_release(&worker_);
+    ASSERT_EQ(Next(&message), 1);
+    EXPECT_EQ(message.id, later);
+    EXPECT_EQ(skui_worker_end_claim(&worker_, later), 1);
+    skui_worker_end_release(&worker_);
+}
+
+TEST_F(Channel, AClaimThatWasWrittenOverIsAnError)
+{
+    skui_message message;
+
+    Open();
+    ASSERT_EQ(Request(5, "x"), 0);
+    skui_store_relaxed(skui_channel_claim_word(parent_.memory, 5),
+                       UINT64_C(0xa5a5a5a5a5a5a5a5));
+    EXPECT_FALSE(skui_channel_revoke(&parent_, 5));
+    ASSERT_EQ(Next(&message), 1);
+    EXPECT_EQ(skui_worker_end_claim(&worker_, 5), -EPROTO);
+    skui_worker_end_release(&worker_);
+}
+
+TEST_F(Channel, CarriesTheDeadlineOfACall)
+{
+    const std::string payload = "x";
+    skui_message message = Call(9, payload);
+
+    Open();
+    message.deadline_ns = 123456789;
+    ASSERT_EQ(skui_channel_request(&parent_, &message), 0);
+    ASSERT_EQ(Request(10, "none"), 0);
+    ASSERT_EQ(Next(&message), 1);
+    EXPECT_EQ(message.deadline_ns, 123456789);
+    skui_worker_end_release(&worker_);
+    ASSERT_EQ(Next(&message), 1);
+    EXPECT_EQ(message.deadline_ns, 0);
+    skui_worker_end_release(&worker_);
 }
 
 TEST_F(Channel, AWaitEndsWithTheParent)
@@ -583,7 +643,6 @@ TEST_F(ChannelProcess, WhatAKilledWorkerPublishedIsThere)
 
         (void)Reply(end, 1, "one");
         (void)Reply(end, 2, std::string(large_bytes, '2'));
-        skui_worker_end_runs(end, 3);
         (void)skui_worker_end_reserve(end, 0, 500, &room);
         std::memset(room, 'x', 500);
         (void)raise(SIGKILL); // in the middle of the third
@@ -597,7 +656,6 @@ TEST_F(ChannelProcess, WhatAKilledWorkerPublishedIsThere)
     EXPECT_EQ(Payload(message), std::string(large_bytes, '2'));
     skui_channel_release(&parent_);
     EXPECT_EQ(skui_channel_receive(&parent_, &message), 0);
-    EXPECT_EQ(skui_channel_running(&parent_), 3u);
 }
 
 TEST_F(ChannelProcess, ADescriptorWhoseFrameNeverCameIsClosedWithTheChannel)
