@@ -11,6 +11,7 @@
 #include "cores.h"
 #include "debug.h"
 #include "executor/job.h"
+#include "executor/process/process_pool.h"
 #include "future.h"
 #include "log.h"
 #include "loop.h"
@@ -53,6 +54,8 @@ static void runtime_after_fork(void)
     skui_overflow_after_fork();
     skui_loops_after_fork();
     skui_sources_after_fork();
+    skui_fork_server_after_fork();
+    skui_process_pools_after_fork();
     skui_handles_after_fork();
     skui_log_after_fork();
     skui_origins_after_fork();

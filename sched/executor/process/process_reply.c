@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * process_reply.c - what comes back from workers.
+ * Threads     Any: loops that are awake, or else the keeper (source.h). One at
+ * a time takes the replies of a worker: it has `receiving`. Invariants  Nothing
+ * that a worker wrote is believed: an answer to no job of its, or a message
+ * that cannot be, ends it. Progress    A job's answer costs a lock and, when it
+ * has bytes, a copy out of the ring; who completes it calls the program's
+ * functions, while the others' rings are left to whoever looks next.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "process_pool.h"
+
+#include "../buffer.h"
+
+void skui_process_wake(struct skui_process_pool *pool)
+{
+    uint64_t one = 1;
+
+    (void)write(pool->event, &one, sizeof(one));
+}
+
+/* --- one message --- */
+
+static void reply_fail(struct skui_job *job, const struct skui_message *message)
+{
+    char text[SKUI_WORKER_TEXT + 1];
+    size_t bytes =
+        message->bytes < SKUI_WORKER_TEXT ? message->bytes : SKUI_WORKER_TEXT;
+
+    if ((message->flags & SKUI_WORK_MESSAGE) == 0 || message->data == NULL) {
+        skua_job_fail(&job->future, message->status, NULL);
+        return;
+    }
+    memcpy(text, message->data, bytes);
+    text[bytes] = '\0';
+    skua_job_fail(&job->future, message->status, text);
+}
+
+static void reply_finish_large(struct skui_job *job,
+                               const struct skui_message *message)
+{
+    skua_buffer *buffer = NULL;
+    int status = skui_buffer_adopt(message->fd, message->bytes, &buffer);
+
+    if (status < 0) {
+        skua_job_fail(&job->future, status, "the answer could not be mapped");
+        return;
+    }
+    skua_job_finish_buffer(&job->future, message->status, buffer,
+                           message->bytes);
+    skua_buffer_unref(buffer);
+}
+
+/* Complete a job, whose reference is taken. */
+static void reply_complete(struct skui_job *job,
+                           const struct skui_message *message, int received)
+{
+    if (received < 0) {
+        skua_job_fail(&job->future, received,
+                      "the answer could not be received");
+    } else if (message->status < 0) {
+        reply_fail(job, message);
+    } else if (message->fd >= 0) {
+        reply_finish_large(job, message);
+        return;
+    } else {
+        skua_job_finish(&job->future, message->status, message->data,
+                        message->bytes);
+    }
+    if (message->fd >= 0) {
+        (void)close(message->fd);
+    }
+}
+
+/* 1; -EPROTO when there is no such job. */
+static int reply_take(struct skui_process_worker *worker,
+                      const struct skui_message *message, int received)
+{
+    struct skui_process_pool *pool = worker->pool;
+    struct skui_process_after after = {0};
+    struct skui_job *job;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    job = skui_process_take(worker, message->id, &after);
+    if (job != NULL) {
+        worker->replies++;
+        if ((message->flags & SKUI_WORK_NOT_STARTED) != 0) {
+            worker->assigned--;
+        }
+        pool->delay_ns = pool->options.given.restart_delay_ns;
+        skui_process_pump(pool, &after);
+        skui_process_quit_idle(pool, &after);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (job != NULL) {
+        reply_complete(job, message, received);
+        skui_source_settle(&pool->source, 1);
+    } else if (message->fd >= 0) {
+        (void)close(message->fd);
+    }
+    skui_process_do_after(pool, &after);
+    return job != NULL ? 1 : -EPROTO;
+}
+
+static void ready_fail(struct skui_process_pool *pool,
+                       const struct skui_message *message,
+                       struct skui_process_after *after)
+{
+    char why[SKUI_PROCESS_MESSAGE];
+    int length = message->data != NULL && message->bytes < INT16_MAX
+                     ? (int)message->bytes
+                     : 0;
+
+    (void)snprintf(why, sizeof(why), "a worker's initializer failed: %s%s%.*s",
+                   skua_strerror(message->status), length > 0 ? ": " : "",
+                   length, length > 0 ? (const char *)message->data : "");
+    skui_process_break(pool, SIGKILL, after, why);
+}
+
+static void reply_ready(struct skui_process_worker *worker,
+                        const struct skui_message *message)
+{
+    struct skui_process_pool *pool = worker->pool;
+    struct skui_process_after after = {0};
+
+    (void)pthread_mutex_lock(&pool->lock);
+    worker->ready = true;
+    pool->failures = 0;
+    if (message->status < 0) {
+        ready_fail(pool, message, &after);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (message->fd >= 0) {
+        (void)close(message->fd);
+    }
+    skui_process_do_after(pool, &after);
+}
+
+static int reply_handle(struct skui_process_worker *worker,
+                        const struct skui_message *message, int received)
+{
+    switch (message->kind) {
+    case SKUI_MESSAGE_REPLY:
+        return reply_take(worker, message, received);
+    case SKUI_MESSAGE_READY:
+        reply_ready(worker, message);
+        return 1;
+    case SKUI_MESSAGE_LEAVING:
+        (void)pthread_mutex_lock(&worker->pool->lock);
+        skui_process_retire(worker);
+        worker->said_leaving = true;
+        (void)pthread_mutex_unlock(&worker->pool->lock);
+        break;
+    default:
+        break;
+    }
+    if (message->fd >= 0) {
+        (void)close(message->fd);
+    }
+    return message->kind == SKUI_MESSAGE_LEAVING ? 1 : -EPROTO;
+}
+
+/* --- one worker --- */
+
+/* It broke the rules of the channel: that is its death. */
+static void worker_convict(struct skui_process_worker *worker)
+{
+    struct skui_process_pool *pool = worker->pool;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    skui_process_retire(worker);
+    worker->convicted = true;
+    worker->kill_signal = SIGKILL;
+    (void)pthread_mutex_unlock(&pool->lock);
+    skui_process_wake(pool);
+}
+
+size_t skui_process_receive(struct skui_process_worker *worker, size_t most)
+{
+    struct skui_message message;
+    size_t count = 0;
+    int status = 0;
+
+    while (count < most && !worker->convicted &&
+           (status = skui_channel_receive(&worker->channel, &message)) != 0) {
+        if (status != 1 && status != -EMFILE) {
+            break;
+        }
+        status = reply_handle(worker, &message, status);
+        skui_channel_release(&worker->channel);
+        if (status < 0) {
+            break;
+        }
+        count++;
+    }
+    if (count > 0) {
+        skui_channel_round_ends(&worker->channel);
+    }
+    if (status < 0) {
+        worker_convict(worker);
+    }
+    return count;
+}
+
+bool skui_process_begin_receiving(struct skui_process_worker *worker)
+{
+    bool begins = !worker->receiving;
+
+    worker->receiving = true;
+    return begins;
+}
+
+/* --- the source --- */
+
+static struct skui_process_pool *pool_of(struct skui_source *source)
+{
+    return SKUI_CONTAINER_OF(source, struct skui_process_pool, source);
+}
+
+/* One that has something, and is not being received from; locked. */
+static struct skui_process_worker *
+pool_find_replies(struct skui_process_pool *pool, uint32_t *from)
+{
+    while (*from < pool->count) {
+        struct skui_process_worker *worker = pool->workers[(*from)++];
+
+        if (!worker->receiving && skui_channel_has_reply(&worker->channel)) {
+            worker->receiving = true;
+            return worker;
+        }
+    }
+    return NULL;
+}
+
+static size_t source_poll(struct skui_source *source)
+{
+    struct skui_process_pool *pool = pool_of(source);
+    struct skui_process_worker *worker;
+    uint32_t from = 0;
+    size_t count = 0;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    while ((worker = pool_find_replies(pool, &from)) != NULL) {
+        (void)pthread_mutex_unlock(&pool->lock);
+        count += skui_process_receive(worker, SKUI_PROCESS_SLOTS);
+        (void)pthread_mutex_lock(&pool->lock);
+        worker->receiving = false;
+        if (worker->dead) {
+            skui_process_wake(pool); /* it was waited for */
+        }
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    return count;
+}
+
+static void source_arm(struct skui_source *source)
+{
+    struct skui_process_pool *pool = pool_of(source);
+
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->armed = true;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        skui_channel_arm(&pool->workers[i]->channel);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+static void source_disarm(struct skui_source *source)
+{
+    struct skui_process_pool *pool = pool_of(source);
+
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->armed = false;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        skui_channel_disarm(&pool->workers[i]->channel);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+static void source_wake_keeper(struct skui_source *source)
+{
+    skui_process_wake(pool_of(source));
+}
+
+const struct skui_source_ops skui_process_source_ops = {
+    source_poll,
+    source_arm,
+    source_disarm,
+    source_wake_keeper,
+};
