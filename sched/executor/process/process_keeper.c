@@ -262,35 +262,31 @@ static void keeper_even_out(struct skui_process_pool *pool,
     skui_process_pump(pool, after);
 }
 
-/* Locked. Until when to sleep because of it. */
-static int64_t keeper_look(struct skui_process_pool *pool, int64_t now,
-                           struct skui_process_after *after)
+/* Look who is stuck, while that matters; locked. */
+static void keeper_look(struct skui_process_pool *pool, int64_t now,
+                        struct skui_process_after *after)
 {
-    if (!skui_process_is_uneven(pool)) {
-        pool->uneven = false;
+    pool->uneven = skui_process_is_uneven(pool);
+    if (!pool->uneven) {
         pool->look_at_ns = 0;
-        return SKUA_FOREVER;
+        return;
     }
-    pool->uneven = true;
     if (pool->look_at_ns == 0) {
         for (uint32_t i = 0; i < pool->count; i++) {
             pool->workers[i]->replies_seen = pool->workers[i]->replies;
         }
-    } else if (now >= pool->look_at_ns) {
-        keeper_even_out(pool, after);
+    } else if (now < pool->look_at_ns) {
+        return;
     } else {
-        return pool->look_at_ns - now;
+        keeper_even_out(pool, after);
     }
     pool->look_at_ns = now + LOOK_NS;
-    return LOOK_NS;
 }
 
-/* What is due by the clock; how long to sleep then. */
-static int64_t keeper_timers(struct skui_process_pool *pool, int64_t now)
+/* What is due by the clock. */
+static void keeper_timers(struct skui_process_pool *pool, int64_t now)
 {
     struct skui_process_after after = {0};
-    int64_t limit_ns = SKUA_FOREVER;
-    int64_t look_ns;
 
     (void)pthread_mutex_lock(&pool->lock);
     if (pool->start_at_ns != 0 && now >= pool->start_at_ns) {
@@ -300,17 +296,32 @@ static int64_t keeper_timers(struct skui_process_pool *pool, int64_t now)
     if (pool->stalled) {
         skui_process_try_again(pool, &after);
     }
-    look_ns = keeper_look(pool, now, &after);
-    if (pool->start_at_ns != 0) {
-        limit_ns = pool->start_at_ns - now;
-    }
-    if (pool->stalled && LOOK_NS < limit_ns) {
-        limit_ns = LOOK_NS;
-    }
+    keeper_look(pool, now, &after);
     (void)pthread_mutex_unlock(&pool->lock);
     after.wake = false; /* it is awake */
     skui_process_do_after(pool, &after);
-    return look_ns < limit_ns ? look_ns : limit_ns;
+}
+
+/* How long it may sleep because of these; above 0. */
+static int64_t keeper_limit(struct skui_process_pool *pool, int64_t now)
+{
+    int64_t at_ns = SKUA_FOREVER;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    if (pool->start_at_ns != 0) {
+        at_ns = pool->start_at_ns;
+    }
+    if (pool->look_at_ns != 0 && pool->look_at_ns < at_ns) {
+        at_ns = pool->look_at_ns;
+    }
+    if (pool->stalled && now + LOOK_NS < at_ns) {
+        at_ns = now + LOOK_NS;
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (at_ns == SKUA_FOREVER) {
+        return at_ns;
+    }
+    return at_ns > now ? at_ns - now : 1;
 }
 
 /* --- the end --- */
@@ -345,12 +356,13 @@ static int64_t keeper_turn(struct skui_process_pool *pool)
     while ((dead = keeper_find_dead(pool, now, &limit_ns)) != NULL) {
         skui_process_bury(dead);
     }
-    timers_ns = keeper_timers(pool, now);
+    keeper_timers(pool, now);
     keeper_start_workers(pool, &limit_ns);
     keeper_kill(pool);
     if (keeper_ends(pool)) {
         return 0;
     }
+    timers_ns = keeper_limit(pool, now);
     return timers_ns < limit_ns ? timers_ns : limit_ns;
 }
 
