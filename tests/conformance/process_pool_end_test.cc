@@ -2,6 +2,7 @@
 /*
  * process_pool_end_test.cc - cancelling work of process pools, and their ends.
  */
+#include <algorithm>
 #include <thread>
 
 #include "processes.h"
@@ -18,6 +19,11 @@ class ProcessPoolEnd : public testing::Test
     {
         SKIP_WITHOUT_PROCESSES();
         before_ = Holdings::now();
+        for (int fd = 0; fd < 1024; fd++) {
+            if (fcntl(fd, F_GETFD) >= 0) {
+                open_.push_back(fd);
+            }
+        }
     }
 
     void TearDown() override
@@ -28,8 +34,15 @@ class ProcessPoolEnd : public testing::Test
         }
     }
 
+    /** Whether that was there before the test. */
+    [[nodiscard]] bool was_open(int fd) const
+    {
+        return std::find(open_.begin(), open_.end(), fd) != open_.end();
+    }
+
   private:
     Holdings before_ = {};
+    std::vector<int> open_;
 };
 
 /* --- cancelling --- */
@@ -272,6 +285,139 @@ TEST_F(ProcessPoolEnd, AnUnusedPoolEnds)
         const Executor pool = new_pool(1);
     }
     const Executor pool = new_pool(4);
+    finish(pool);
+}
+
+TEST_F(ProcessPoolEnd, N163_ATaskThatShutsDownLetsItsLoopGoOn)
+{
+    struct Scene {
+        Executor pool = new_pool(1);
+        Gate gate;
+        Future running;
+        std::unique_ptr<Held> held;
+        bool shut = false;
+    } scene;
+
+    scene.running = submit(scene.pool, "gate", scene.gate.name());
+    scene.held = std::make_unique<Held>(scene.gate.wait());
+    EXPECT_EQ(0, skua_run(
+                     [](void *arg) {
+                         skua_task_group group = {};
+
+                         (void)skua_task_group_create_task(
+                             &group,
+                             [](void *what) {
+                                 auto *seen = static_cast<Scene *>(what);
+
+                                 finish(seen->pool);
+                                 seen->shut = true;
+                                 return 0;
+                             },
+                             arg);
+                         (void)skua_task_group_create_task(
+                             &group,
+                             [](void *what) {
+                                 auto *seen = static_cast<Scene *>(what);
+
+                                 EXPECT_FALSE(seen->shut);
+                                 seen->held->let_go();
+                                 return 0;
+                             },
+                             arg);
+                         return skua_task_group_join(&group);
+                     },
+                     &scene));
+    EXPECT_TRUE(scene.shut);
+    EXPECT_EQ(0, outcome(scene.running));
+}
+
+TEST_F(ProcessPoolEnd, FunctionsWithoutANameAreRefusedFromLoops)
+{
+    struct Scene {
+        Executor pool = new_pool(1);
+    } scene;
+
+    EXPECT_EQ(-ENOTSUP,
+              skua_run(
+                  [](void *arg) {
+                      skua_future *none = nullptr;
+
+                      return skua_loop_run_in_executor(
+                          skua_get_running_loop(),
+                          static_cast<Scene *>(arg)->pool.get(),
+                          [](void *) { return 0; }, nullptr, &none);
+                  },
+                  &scene));
+    finish(scene.pool);
+}
+
+TEST_F(ProcessPoolEnd, CtrlCIsForTheProgram)
+{
+    const Executor pool = new_pool(1);
+    const Gate gate;
+    const Future future = submit(pool, "gate", gate.name());
+    Held held = gate.wait();
+
+    ASSERT_EQ(0, kill(held.pid(), SIGINT));
+    for (const pid_t server : children_of(getpid())) {
+        ASSERT_EQ(0, kill(server, SIGINT));
+    }
+    EXPECT_EQ(getpgrp(), getpgid(held.pid()));
+    held.let_go();
+    EXPECT_EQ(0, outcome(future));
+    finish(pool);
+}
+
+TEST_F(ProcessPoolEnd, WhatWorkersPrintComesOutOnce)
+{
+    int ends[2] = {};
+    ASSERT_EQ(0, pipe2(ends, O_CLOEXEC));
+    const pid_t program = fork();
+
+    if (program == 0) {
+        (void)dup2(ends[1], STDOUT_FILENO);
+        (void)printf("before ");
+        if (skua_fork_server_start() != 0) {
+            _exit(1);
+        }
+        const Executor pool = new_pool(2);
+        const Future one = submit(pool, "say", "worker ");
+        (void)outcome(one);
+        finish(pool);
+        (void)printf("after");
+        (void)fflush(stdout);
+        _exit(0);
+    }
+    std::string printed;
+    char bytes[64];
+    ssize_t count = 0;
+
+    (void)close(ends[1]);
+    while ((count = read(ends[0], bytes, sizeof(bytes))) > 0) {
+        printed.append(bytes, static_cast<size_t>(count));
+    }
+    (void)close(ends[0]);
+    EXPECT_EQ("before worker after", printed);
+    EXPECT_EQ(program, waitpid(program, nullptr, 0));
+}
+
+TEST_F(ProcessPoolEnd, NothingIsInheritedByOtherPrograms)
+{
+    const Executor pool = new_pool(2);
+    const Gate gate;
+    const Future one = submit(pool, "gate", gate.name());
+    Held held = gate.wait();
+    const Future two = submit(pool, "echo", "x");
+
+    EXPECT_EQ("x", answered(two));
+    for (int fd = 3; fd < 1024; fd++) {
+        const int flags = fcntl(fd, F_GETFD);
+
+        EXPECT_TRUE(flags < 0 || (flags & FD_CLOEXEC) != 0 || was_open(fd))
+            << fd;
+    }
+    held.let_go();
+    EXPECT_EQ(0, outcome(one));
     finish(pool);
 }
 

@@ -120,6 +120,12 @@ inline int echo_slowly(const void *data, size_t bytes, skua_reply *reply)
     return skua_reply_write(reply, data, bytes);
 }
 
+/** Print it, on a stream that is flushed when the worker ends. */
+inline int say(const void *data, size_t bytes, skua_reply *)
+{
+    return fwrite(data, 1, bytes, stdout) == bytes ? 0 : -EIO;
+}
+
 inline int tell_pid(const void *, size_t, skua_reply *reply)
 {
     return answer(reply, getpid());
@@ -329,6 +335,7 @@ inline void register_functions()
     } functions[] = {
         {"echo", echo},
         {"echo-slowly", echo_slowly},
+        {"say", say},
         {"pid", tell_pid},
         {"status", give_status},
         {"fail", fail},
