@@ -337,17 +337,16 @@ TEST_F(ProcessPoolEnd, FunctionsWithoutANameAreRefusedFromLoops)
         Executor pool = new_pool(1);
     } scene;
 
-    EXPECT_EQ(-ENOTSUP,
-              skua_run(
-                  [](void *arg) {
-                      skua_future *none = nullptr;
+    EXPECT_EQ(-ENOTSUP, skua_run(
+                            [](void *arg) {
+                                skua_future *none = nullptr;
 
-                      return skua_loop_run_in_executor(
-                          skua_get_running_loop(),
-                          static_cast<Scene *>(arg)->pool.get(),
-                          [](void *) { return 0; }, nullptr, &none);
-                  },
-                  &scene));
+                                return skua_loop_run_in_executor(
+                                    skua_get_running_loop(),
+                                    static_cast<Scene *>(arg)->pool.get(),
+                                    [](void *) { return 0; }, nullptr, &none);
+                            },
+                            &scene));
     finish(scene.pool);
 }
 
@@ -471,6 +470,23 @@ TEST_F(ProcessPoolEnd, TerminateWorkersSendsSigterm)
     EXPECT_EQ(SKUA_EBROKENPOOL, outcome(one));
     finish(pool);
     EXPECT_EQ(0, skua_process_pool_terminate_workers(pool.get()));
+}
+
+TEST_F(ProcessPoolEnd, WhoWithstandsSigtermEndsAfterItsWork)
+{
+    const Executor pool = new_pool(1);
+    const Gate gate;
+    const Future one = submit(pool, "stubborn-gate", gate.name());
+    Held held = gate.wait();
+    const Future two = submit(pool, "gate", gate.name());
+
+    EXPECT_EQ(0, skua_process_pool_terminate_workers(pool.get()));
+    EXPECT_EQ(SKUA_EBROKENPOOL, outcome(one));
+    EXPECT_EQ(SKUA_EBROKENPOOL, outcome(two));
+    EXPECT_EQ(-ETIMEDOUT, skua_executor_shutdown_until(
+                              pool.get(), skua_monotonic() + SKUA_MS, false));
+    held.let_go(); /* nobody comes to the gate again */
+    finish(pool);
 }
 
 TEST_F(ProcessPoolEnd, KillingAPoolThatHasNotStartedAnything)

@@ -566,6 +566,9 @@ TEST_F(ProcessPool, N165_TheDeathOfTheForkServerBreaksPools)
             _exit(2);
         }
         finish(pool);
+        if (!children_of(getpid()).empty()) {
+            _exit(6); /* a zombie */
+        }
         if (skua_process_pool_executor_new(nullptr, &none) !=
             SKUA_EBROKENPOOL) {
             _exit(3);

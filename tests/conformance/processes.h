@@ -168,6 +168,13 @@ inline int pass_gate(const void *data, size_t bytes, skua_reply *reply)
     return answer(reply, pid);
 }
 
+/** The same, whatever asks it to end. */
+inline int pass_gate_for_sure(const void *data, size_t bytes, skua_reply *reply)
+{
+    (void)std::signal(SIGTERM, SIG_IGN);
+    return pass_gate(data, bytes, reply);
+}
+
 /** The same, until it is asked to stop. */
 inline int until_stopped(const void *data, size_t bytes, skua_reply *)
 {
@@ -342,6 +349,7 @@ inline void register_functions()
         {"exit", leave},
         {"signal", signal_self},
         {"gate", pass_gate},
+        {"stubborn-gate", pass_gate_for_sure},
         {"until-stopped", until_stopped},
         {"fill", fill},
         {"sum", sum},

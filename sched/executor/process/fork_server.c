@@ -4,7 +4,7 @@
  * Threads     It is started while there is one thread; any thread makes links.
  * Invariants  The state belongs to the process that started the server: a
  *             forked child has none, and may start its own.
- * Ordering    SL1: the state (spinlock.h).
+ * Ordering    A lock guards the state.
  * Progress    A link costs two system calls, an order and a notice one each.
  * Rejected    One socket for all pools: each pool's thread would have to sort
  *             out the others' notices, and a pool that ends could not simply
@@ -16,8 +16,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -25,7 +24,6 @@
 
 #include "skua/process_pool.h"
 
-#include "../../spinlock.h"
 #include "../function.h"
 
 #if defined(__SANITIZE_THREAD__)
@@ -39,7 +37,7 @@
 #define FORK_OWN_THREADS 0
 #endif
 
-static struct skui_spinlock fork_lock;
+static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;
 /* Guarded by fork_lock. */
 static struct {
     pid_t owner;  /* who started it; 0: nobody */
@@ -121,7 +119,7 @@ int skua_fork_server_start(void)
     int threads = fork_count_threads();
     int status = 0;
 
-    skui_spinlock_lock(&fork_lock);
+    (void)pthread_mutex_lock(&fork_lock);
     if (!fork_is_alive()) {
         if (threads < 0 || threads > 1 + FORK_OWN_THREADS) {
             status = threads < 0 ? threads : -EBUSY;
@@ -130,22 +128,30 @@ int skua_fork_server_start(void)
             status = fork_launch();
         }
     }
-    skui_spinlock_unlock(&fork_lock);
+    (void)pthread_mutex_unlock(&fork_lock);
     return status;
 }
 
 void skui_fork_server_after_fork(void)
 {
-    skui_spinlock_unlock(&fork_lock);
+    /* One of the parent's threads may have held it. */
+    fork_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
+void skui_fork_server_reap(void)
+{
+    (void)pthread_mutex_lock(&fork_lock);
+    (void)fork_is_alive();
+    (void)pthread_mutex_unlock(&fork_lock);
 }
 
 uint32_t skui_fork_server_functions(void)
 {
     uint32_t functions;
 
-    skui_spinlock_lock(&fork_lock);
+    (void)pthread_mutex_lock(&fork_lock);
     functions = fork_state.functions;
-    skui_spinlock_unlock(&fork_lock);
+    (void)pthread_mutex_unlock(&fork_lock);
     return functions;
 }
 
@@ -163,16 +169,16 @@ static int fork_send_link(int end)
     char byte = 0;
     int status = SKUA_EBROKENPOOL;
 
-    skui_spinlock_lock(&fork_lock);
+    (void)pthread_mutex_lock(&fork_lock);
     if (fork_state.owner != getpid()) {
         status = -ENOTCONN;
     } else if (fork_is_alive()) {
-        ssize_t sent =
-            skui_fork_send(fork_state.control, &byte, sizeof(byte), &end, 1, 0);
+        ssize_t sent = skui_fork_send(fork_state.control, &byte, sizeof(byte),
+                                      &end, 1, MSG_DONTWAIT);
 
         status = fork_status(sent);
     }
-    skui_spinlock_unlock(&fork_lock);
+    (void)pthread_mutex_unlock(&fork_lock);
     return status;
 }
 

@@ -62,6 +62,9 @@ int skui_fork_server_order(int link, const struct skui_fork_order *order,
 int skui_fork_server_notice(int link, struct skui_fork_notice *out_notice,
                             int *out_pidfd);
 
+/* If it has died, no zombie is left of it. */
+void skui_fork_server_reap(void);
+
 /* In a forked child: it has no server. */
 void skui_fork_server_after_fork(void);
 

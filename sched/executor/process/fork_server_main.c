@@ -10,10 +10,10 @@
  *
  * What it inherits. Nothing but standard input (which is empty), output and
  * error. Signals are as after an exec: those that were ignored still are,
- * handlers are gone, none is blocked. Workers inherit that, and ignore SIGINT
- * and SIGTTOU as well, since they belong to the process group of their parent:
- * Ctrl-C is for the program, which decides what becomes of its work. They can
- * be stopped and continued with it.
+ * handlers are gone, none is blocked. SIGINT is ignored besides, by server and
+ * workers, since they belong to the process group of their parent: Ctrl-C is
+ * for the program, which decides what becomes of its work. A group of their own
+ * would not be stopped and continued with it, nor killed by Ctrl-\.
  *
  * The parent's end is seen by a pidfd, or else by the end of the socket, which
  * a forked child of the parent could keep open. Workers die with the server
@@ -48,6 +48,7 @@ struct server_worker {
 struct server_link {
     struct server_link *next;
     int socket; /* -1: the parent's end is closed */
+    int epoll;  /* the server's */
     bool wants_room;
     struct server_worker *workers;
 };
@@ -80,7 +81,6 @@ static void server_reset_signals(void)
     (void)sigaction(SIGCHLD, &action, NULL); /* or children were not kept */
     action.sa_handler = SIG_IGN;
     (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTTOU, &action, NULL);
     (void)sigemptyset(&none);
     (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
@@ -138,6 +138,9 @@ static bool server_init(struct server *server, int control, pid_t parent)
 static void link_close(struct server_link *link)
 {
     if (link->socket >= 0) {
+        /* A worker that was just forked may have a copy, which would keep it
+         * among the events. */
+        (void)epoll_ctl(link->epoll, EPOLL_CTL_DEL, link->socket, NULL);
         (void)close(link->socket);
         link->socket = -1;
     }
@@ -186,8 +189,7 @@ static bool link_tell(struct server_link *link, struct server_worker *worker)
            link_send(link, worker, SKUI_FORK_ENDED);
 }
 
-static void link_want_room(const struct server *server,
-                           struct server_link *link, bool wants)
+static void link_want_room(struct server_link *link, bool wants)
 {
     struct epoll_event event = {.events =
                                     EPOLLIN | (wants ? (uint32_t)EPOLLOUT : 0),
@@ -195,12 +197,12 @@ static void link_want_room(const struct server *server,
 
     if (link->socket >= 0 && wants != link->wants_room) {
         link->wants_room = wants;
-        (void)epoll_ctl(server->epoll, EPOLL_CTL_MOD, link->socket, &event);
+        (void)epoll_ctl(link->epoll, EPOLL_CTL_MOD, link->socket, &event);
     }
 }
 
 /* Send all that is due, and forget who has ended. */
-static void link_flush(const struct server *server, struct server_link *link)
+static void link_flush(struct server_link *link)
 {
     struct server_worker **where = &link->workers;
     bool has_room = true;
@@ -219,7 +221,7 @@ static void link_flush(const struct server *server, struct server_link *link)
             where = &worker->next;
         }
     }
-    link_want_room(server, link, !has_room);
+    link_want_room(link, !has_room);
 }
 
 static void link_kill_workers(struct server_link *link)
@@ -263,7 +265,7 @@ static void server_reap(struct server *server)
     }
     for (struct server_link *link = server->links; link != NULL;
          link = link->next) {
-        link_flush(server, link);
+        link_flush(link);
     }
 }
 
@@ -322,7 +324,7 @@ static void server_start(struct server *server, struct server_link *link,
     } else {
         worker->pid = pid;
     }
-    link_flush(server, link);
+    link_flush(link);
 }
 
 /* --- what comes in --- */
@@ -355,6 +357,7 @@ static void server_add_link(struct server *server, int socket)
         return;
     }
     link->socket = socket;
+    link->epoll = server->epoll;
     link->next = server->links;
     server->links = link;
 }
@@ -397,14 +400,14 @@ static void server_serve_link(struct server *server, struct server_link *link,
         return; /* closed by an event of the same batch */
     }
     if ((events & EPOLLOUT) != 0) {
-        link_flush(server, link);
+        link_flush(link);
     }
     if (link->socket >= 0 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
         server_read_link(server, link);
     }
     if (link->socket < 0) {
         link_kill_workers(link);
-        link_flush(server, link);
+        link_flush(link);
     }
 }
 

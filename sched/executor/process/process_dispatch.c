@@ -182,13 +182,13 @@ int skui_process_youngest(const struct skui_process_worker *worker,
     return found;
 }
 
-void skui_process_recall(struct skui_process_worker *worker, uint32_t most)
+void skui_process_recall(struct skui_process_worker *worker)
 {
     uint64_t limit = UINT64_MAX;
     int slot;
 
     /* Youngest first, so that the oldest comes to be in front. */
-    while (most > 0 && (slot = skui_process_youngest(worker, limit)) >= 0) {
+    while ((slot = skui_process_youngest(worker, limit)) >= 0) {
         struct skui_job *job = worker->slots[slot].job;
         bool idle;
 
@@ -197,7 +197,6 @@ void skui_process_recall(struct skui_process_worker *worker, uint32_t most)
             skui_process_enqueue_front(worker->pool, job);
             worker->pool->waiting += idle ? 1 : 0;
             worker->pool->debt += idle ? 1 : 0;
-            most--;
         }
     }
 }
@@ -456,24 +455,56 @@ void skui_process_drop_queue(struct skui_process_pool *pool,
     }
 }
 
-void skui_process_quit_idle(struct skui_process_pool *pool,
-                            struct skui_process_after *after)
+/* False: its ring is full, of calls that were taken back. */
+static bool worker_tell_to_quit(struct skui_process_worker *worker)
 {
     const struct skui_message quit = {.kind = SKUI_MESSAGE_QUIT, .fd = -1};
 
-    if (!pool->closed || pool->queued > 0 || pool->ordering > 0 ||
-        pool->crowded > 0) {
-        return;
+    if (!worker->told_to_quit) {
+        worker->told_to_quit =
+            skui_channel_request(&worker->channel, &quit) != -EAGAIN;
     }
+    return worker->told_to_quit;
+}
+
+/* A signal may not have ended them. */
+static bool pool_quit_all(struct skui_process_pool *pool)
+{
+    bool told = true;
+
+    for (uint32_t i = 0; i < pool->count; i++) {
+        told = worker_tell_to_quit(pool->workers[i]) && told;
+    }
+    return told;
+}
+
+static bool pool_quit_idle(struct skui_process_pool *pool)
+{
     while (pool->idle != NULL) {
         struct skui_process_worker *worker = pool->idle;
 
-        if (skui_channel_request(&worker->channel, &quit) == -EAGAIN) {
-            pool->stalled = true; /* of calls that were taken back */
-            after->wake = true;
-            return;
+        if (!worker_tell_to_quit(worker)) {
+            return false;
         }
         skui_process_retire(worker);
+    }
+    return true;
+}
+
+void skui_process_quit_idle(struct skui_process_pool *pool,
+                            struct skui_process_after *after)
+{
+    bool told = true;
+
+    if (pool->broken) {
+        told = pool_quit_all(pool);
+    } else if (pool->closed && pool->queued == 0 && pool->ordering == 0 &&
+               pool->crowded == 0) {
+        told = pool_quit_idle(pool);
+    }
+    if (!told) {
+        pool->stalled = true;
+        after->wake = true;
     }
 }
 

@@ -33,7 +33,7 @@ static void after_fail_with(struct skui_process_after *after, const char *why)
     (void)snprintf(after->message, sizeof(after->message), "%s", why);
 }
 
-/* All jobs that it still has. */
+/* All jobs that it still has; it starts no other. */
 static void worker_fail_all(struct skui_process_worker *worker,
                             struct skui_process_after *after)
 {
@@ -166,7 +166,7 @@ static void pool_note_death(struct skui_process_worker *worker,
         return;
     }
     after_fail_with(after, why);
-    skui_process_recall(worker, UINT32_MAX);
+    skui_process_recall(worker);
     worker_judge(worker, after);
     pool_back_off(pool);
 }
@@ -188,10 +188,15 @@ void skui_process_bury(struct skui_process_worker *worker)
     char why[SKUI_PROCESS_MESSAGE];
 
     (void)skui_process_receive(worker, SIZE_MAX);
+    if (pool->link_ended && worker->pidfd >= 0) {
+        /* If this process is who inherits it (PR_SET_CHILD_SUBREAPER). */
+        (void)waitid(P_PIDFD, (id_t)worker->pidfd, &(siginfo_t){0},
+                     WEXITED | WNOHANG);
+    }
     worker_describe(worker, why, sizeof(why));
     (void)pthread_mutex_lock(&pool->lock);
     skui_process_retire(worker);
-    skui_process_recall(worker, UINT32_MAX);
+    skui_process_recall(worker);
     if (!worker_left_well(worker)) {
         pool_note_death(worker, &after, why);
     }
@@ -236,7 +241,7 @@ void skui_process_shutdown(void *self, bool cancel_futures)
     pool->closed = true;
     if (cancel_futures) {
         for (uint32_t i = 0; i < pool->count; i++) {
-            skui_process_recall(pool->workers[i], UINT32_MAX);
+            skui_process_recall(pool->workers[i]);
         }
         skui_process_drop_queue(pool, &cancelled);
     }

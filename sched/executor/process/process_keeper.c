@@ -255,7 +255,8 @@ static void keeper_even_out(struct skui_process_pool *pool,
         struct skui_process_worker *worker = pool->workers[i];
 
         if (worker->load > 1 && worker->replies == worker->replies_seen) {
-            skui_process_recall(worker, worker->load / 2);
+            skui_process_recall(worker);
+            worker->full = worker->load > 0; /* until that is answered */
         }
         worker->replies_seen = worker->replies;
     }
@@ -390,6 +391,7 @@ void *skui_process_keep(void *arg)
         (void)skui_work_set_self(&self);
     }
     skui_source_unregister(&pool->source);
+    skui_fork_server_reap();
     (void)skui_work_set_self(NULL);
     self.executor = keeper_executor(pool);
     if (self.executor != NULL) {

@@ -74,6 +74,7 @@ struct skui_process_worker {
     bool receiving; /* somebody takes its replies, or what it left */
     bool convicted; /* written by who has `receiving`: it broke the rules */
     bool said_leaving;
+    bool told_to_quit;
     /* The keeper's alone: */
     bool ordered;
     bool has_status; /* `wait_status` is known */
@@ -167,16 +168,17 @@ bool skui_process_is_uneven(const struct skui_process_pool *pool);
 struct skui_job *skui_process_take(struct skui_process_worker *worker,
                                    uint64_t id,
                                    struct skui_process_after *after);
-/* Take back what the worker has not claimed, at most `most`, and queue it in
- * front of all others. */
-void skui_process_recall(struct skui_process_worker *worker, uint32_t most);
+/* Take back what the worker has not claimed, and queue it in front of all
+ * others. */
+void skui_process_recall(struct skui_process_worker *worker);
 /* The slot with its youngest job whose id is below `limit`; -1: none. */
 int skui_process_youngest(const struct skui_process_worker *worker,
                           uint64_t limit);
 /* Rings that were full may have room. */
 void skui_process_try_again(struct skui_process_pool *pool,
                             struct skui_process_after *after);
-/* Tell workers without work to quit, when there will be none. */
+/* Tell workers without work to quit, when there will be none; all of them when
+ * the pool is broken. */
 void skui_process_quit_idle(struct skui_process_pool *pool,
                             struct skui_process_after *after);
 /* All of the list to after->failed, but for what is done already. */

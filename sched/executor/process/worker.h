@@ -30,7 +30,6 @@ struct skui_worker_order {
     uint64_t cpu_seconds;         /* RLIMIT_CPU; 0: as it is */
     uint64_t reply_limit;         /* the longest answer, bytes */
     int32_t nice;                 /* added */
-    uint32_t functions;           /* how many there were */
     uint32_t has_initializer;
 };
 
