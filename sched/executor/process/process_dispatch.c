@@ -16,6 +16,7 @@
 #include "process_pool.h"
 
 #include <errno.h>
+#include <signal.h>
 
 #include "skua/time.h"
 
@@ -330,8 +331,11 @@ static void pool_send_first(struct skui_process_pool *pool,
     if (status == 0) {
         return;
     }
-    if (status == -EPIPE) {
-        skui_process_retire(worker); /* the keeper will find it dead */
+    if (status == -EPIPE || status == -EPROTO) {
+        /* It is dead, or will be: it has written over the channel. */
+        skui_process_retire(worker);
+        worker->kill_signal = SIGKILL;
+        after->wake = true;
     } else if (status == -EAGAIN || worker->load > 0) {
         /* The ring is full, maybe of calls that were taken back, or memory or
          * descriptors are short: later. */
