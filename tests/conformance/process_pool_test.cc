@@ -581,6 +581,28 @@ TEST_F(ProcessPool, N165_TheDeathOfTheForkServerBreaksPools)
     EXPECT_EQ(0, WEXITSTATUS(status));
 }
 
+TEST_F(ProcessPool, N165_ADeathIsSeenWithoutTheForkServer)
+{
+    const Executor pool = new_pool(1);
+    const Gate gate;
+    const Future future = submit(pool, "gate", gate.name());
+    const Held held = gate.wait();
+    const pid_t server = children_of(getpid()).front();
+    int status = 0;
+
+    while (state_of(server) != 'S') {
+        (void)sched_yield(); /* until it has told of the worker's start */
+    }
+    ASSERT_EQ(0, kill(server, SIGSTOP));
+    ASSERT_EQ(server, waitpid(server, &status, WUNTRACED));
+    ASSERT_EQ(0, kill(held.pid(), SIGKILL));
+    EXPECT_EQ(SKUA_EBROKENPOOL, outcome(future));
+    EXPECT_EQ("worker " + std::to_string(held.pid()) + " has died",
+              reason(future));
+    ASSERT_EQ(0, kill(server, SIGCONT));
+    finish(pool);
+}
+
 TEST_F(ProcessPool, AForkedChildHasNoneOfIt)
 {
     const Executor pool = new_pool(1);

@@ -560,6 +560,18 @@ inline std::vector<pid_t> children_of(pid_t pid)
     return found;
 }
 
+/** As in /proc: 'S' when it sleeps. */
+inline char state_of(pid_t pid)
+{
+    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+    std::string line;
+
+    (void)std::getline(stat, line);
+    const size_t end = line.rfind(')');
+    return end == std::string::npos || end + 2 >= line.size() ? '?'
+                                                              : line[end + 2];
+}
+
 /** Workers of all pools of this process: what its children have forked. */
 inline size_t count_workers()
 {
