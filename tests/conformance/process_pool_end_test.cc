@@ -221,6 +221,45 @@ TEST_F(ProcessPoolEnd, OrSuspendsWhoSubmits)
     finish(pool);
 }
 
+TEST_F(ProcessPoolEnd, WhoIsSuspendedLearnsOfTheEnd)
+{
+    skua_process_pool_options options = {};
+    options.max_workers = 1;
+    options.max_queued = 1;
+    options.policy = SKUA_QUEUE_SUSPEND;
+    for (const bool kills : {true, false}) {
+        const Executor pool = new_pool(options);
+        const Gate gate;
+        const Future running = submit(pool, "gate", gate.name());
+        Held held = gate.wait();
+        const Future waiting = submit(pool, "echo", "1");
+        std::atomic<int> ready = 0;
+        std::vector<std::thread> submitters;
+
+        for (int i = 0; i < 3; i++) {
+            submitters.emplace_back([&] {
+                skua_future *none = nullptr;
+
+                ready++;
+                EXPECT_EQ(kills ? SKUA_EBROKENPOOL : SKUA_ECLOSED,
+                          skua_executor_submit_named(pool.get(), "echo",
+                                                     nullptr, 0, &none));
+            });
+        }
+        while (ready < 3) {
+            (void)sched_yield();
+        }
+        EXPECT_EQ(0, kills ? skua_process_pool_kill_workers(pool.get())
+                           : skua_executor_shutdown(pool.get(), false, true));
+        for (std::thread &submitter : submitters) {
+            submitter.join();
+        }
+        held.let_go();
+        EXPECT_EQ(kills ? SKUA_EBROKENPOOL : 0, outcome(running));
+        finish(pool);
+    }
+}
+
 /* --- ends --- */
 
 TEST_F(ProcessPoolEnd, N163_ShutdownRunsWhatIsQueuedAndRefusesMore)
