@@ -428,13 +428,25 @@ static bool server_serve(struct server *server, const struct epoll_event *event)
     return true;
 }
 
-static void server_end(struct server *server)
+static void link_reap_workers(const struct server_link *link)
+{
+    for (const struct server_worker *worker = link->workers; worker != NULL;
+         worker = worker->next) {
+        while (!worker->has_ended && waitpid(worker->pid, NULL, 0) < 0 &&
+               errno == EINTR) {
+        }
+    }
+}
+
+__attribute__((noreturn)) static void server_end(struct server *server)
 {
     for (struct server_link *link = server->links; link != NULL;
          link = link->next) {
         link_kill_workers(link);
     }
-    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) {
+    for (struct server_link *link = server->links; link != NULL;
+         link = link->next) {
+        link_reap_workers(link);
     }
     _exit(0);
 }
@@ -454,5 +466,4 @@ void skui_fork_server_run(int control, pid_t parent)
         server_drop_links(&server);
     }
     server_end(&server);
-    _exit(0);
 }
