@@ -17,6 +17,7 @@
 #include <skua/gather.h>
 #include <skua/loop.h>
 #include <skua/memory.h>
+#include <skua/nats.h>
 #include <skua/process_pool.h>
 #include <skua/queue.h>
 #include <skua/runner.h>
