@@ -131,6 +131,20 @@ bool skui_bounded_queue_pop(struct skui_bounded_queue *queue,
     return true;
 }
 
+void *skui_bounded_queue_peek(struct skui_bounded_queue *queue)
+{
+    struct ck_fifo_spsc *ck = &queue->fifo->ck;
+    struct ck_fifo_spsc_entry *next = ck_pr_load_ptr(&ck->head->next);
+
+    if (next == NULL) {
+        return NULL;
+    }
+    ck_pr_fence_load();
+    /* CK1 acquire: as skui_bounded_queue_pop(). */
+    CELL_ACQUIRE(cell_of(next));
+    return next->value;
+}
+
 bool skui_bounded_queue_is_empty(const struct skui_bounded_queue *queue)
 {
     struct ck_fifo_spsc *ck = &queue->fifo->ck;

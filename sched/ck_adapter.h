@@ -44,6 +44,10 @@ bool skui_bounded_queue_push(struct skui_bounded_queue *queue,
 bool skui_bounded_queue_pop(struct skui_bounded_queue *queue,
                             struct skui_queue_item *out_item);
 
+/* The value of what skui_bounded_queue_pop() would give, or NULL. Excludes
+ * that. */
+void *skui_bounded_queue_peek(struct skui_bounded_queue *queue);
+
 /*
  * Called after a seq_cst read-modify-write. False if the seq_cst
  * read-modify-write that followed a push came before that, unless the item was

@@ -202,15 +202,14 @@ bool skua_job_start(skua_job *job)
     struct skui_job *self = job_check(job);
     struct skui_outcome late = {-ETIMEDOUT, NULL, NULL};
 
-    if (self == NULL || self->started ||
-        !skui_future_set_running(&self->future)) {
+    if (self == NULL || !skui_future_set_running(&self->future)) {
         return false;
     }
     self->started = true;
     if (!job_is_late(self)) {
         return true;
     }
-    (void)skui_future_complete(&self->future, &late);
+    (void)skui_future_complete_work(&self->future, &late);
     return false;
 }
 
@@ -232,7 +231,7 @@ void skui_job_complete(struct skui_job *job, struct skui_outcome *outcome,
     } else {
         skua_buffer_unref(answer);
     }
-    (void)skui_future_complete(&job->future, outcome);
+    (void)skui_future_complete_work(&job->future, outcome);
 }
 
 void skua_job_discard(skua_job *job)

@@ -92,8 +92,10 @@ struct pool_outcome {
     skua_buffer *answer; /* of a job */
 };
 
-static void pool_complete(skua_future *future, struct pool_outcome *what)
+static void pool_complete(struct skui_thread_pool *pool, skua_future *future,
+                          struct pool_outcome *what)
 {
+    skui_pool_make_room(pool); /* who awaits it may submit anew */
     if (future->kind == SKUI_FUTURE_JOB) {
         struct skui_job *job = skui_job_of(future);
 
@@ -101,7 +103,7 @@ static void pool_complete(skua_future *future, struct pool_outcome *what)
         skui_job_complete(job, &what->outcome, what->answer,
                           skua_buffer_bytes(what->answer));
     } else {
-        (void)skui_future_complete(future, &what->outcome);
+        (void)skui_future_complete_work(future, &what->outcome);
     }
 }
 
@@ -111,14 +113,14 @@ static void pool_finish(struct skui_thread_pool *pool,
                         struct pool_outcome *what)
 {
     if (skui_work_queue_seems_ready(&pool->queue)) {
-        pool_complete(future, what);
+        pool_complete(pool, future, what);
     } else if (!skui_future_is_of_executor(future)) {
         skui_pool_become_idle(pool, hand);
-        pool_complete(future, what);
+        pool_complete(pool, future, what);
     } else {
         /* relaxed, both: a hint, which completing publishes */
         (void)skui_fetch_add_relaxed(&pool->finishing, 1u);
-        pool_complete(future, what);
+        pool_complete(pool, future, what);
         skui_pool_become_idle(pool, hand);
         (void)skui_fetch_sub_relaxed(&pool->finishing, 1u); /* relaxed: hint */
     }
@@ -149,6 +151,15 @@ static void pool_call(const struct skui_work *work, struct pool_outcome *what)
     }
 }
 
+void skui_pool_skip(struct skui_thread_pool *pool, const struct skui_work *work)
+{
+    skui_pool_make_room(pool);
+    if (work->future->kind == SKUI_FUTURE_JOB) {
+        skui_job_detach(skui_job_of(work->future));
+    }
+    skua_future_unref(work->future);
+}
+
 static void pool_run(struct skui_thread_pool *pool, struct skui_pool_hand *hand,
                      const struct skui_work *work)
 {
@@ -160,8 +171,9 @@ static void pool_run(struct skui_thread_pool *pool, struct skui_pool_hand *hand,
         pool_call(work, &what);
         skui_pool_note_pace(pool, hand);
         pool_finish(pool, hand, work->future, &what);
-    } else if (work->future->kind == SKUI_FUTURE_JOB) {
-        skui_job_detach(skui_job_of(work->future));
+    } else {
+        skui_pool_skip(pool, work);
+        return;
     }
     skua_future_unref(work->future);
 }
@@ -173,6 +185,7 @@ static void pool_break(struct skui_thread_pool *pool)
      * is refused. */
     (void)skui_fetch_or_acq_rel(&pool->state, SKUI_STATE_BROKEN);
     skui_work_queue_close(&pool->queue);
+    skui_room_close(&pool->room, SKUA_ECLOSED);
     skui_pool_wake_all(pool);
 }
 
@@ -277,6 +290,7 @@ int skui_pool_grow(struct skui_thread_pool *pool)
 
 /* --- submitting --- */
 
+/* With a place: queue it. */
 static int pool_push(struct skui_thread_pool *pool,
                      const struct skui_work *work)
 {
@@ -290,17 +304,29 @@ static int pool_push(struct skui_thread_pool *pool,
     }
     if (status == 0) {
         skui_pool_rouse(pool);
-    } else if (status == SKUA_ECLOSED && pool_is_broken(pool)) {
-        status = SKUA_EBROKENPOOL;
+    } else {
+        skui_pool_make_room(pool);
     }
     return status;
+}
+
+static int pool_accept(struct skui_thread_pool *pool,
+                       const struct skui_work *work)
+{
+    int status = skui_room_enter(&pool->room, pool->executor);
+
+    if (status == 0) {
+        status = pool_push(pool, work);
+    }
+    return status == SKUA_ECLOSED && pool_is_broken(pool) ? SKUA_EBROKENPOOL
+                                                          : status;
 }
 
 static int pool_submit_bare(void *self, skua_task_fn *fn, void *arg,
                             skua_future *future)
 {
     const struct skui_work work = {fn, arg, skua_future_ref(future)};
-    int status = pool_push(self, &work);
+    int status = pool_accept(self, &work);
 
     if (status < 0) {
         skua_future_unref(future);
@@ -312,7 +338,7 @@ static int pool_submit(void *self, skua_job *job)
 {
     const struct skui_work work = {NULL, NULL, job};
 
-    return pool_push(self, &work);
+    return pool_accept(self, &work);
 }
 
 static void pool_get_stats(void *self, skua_executor_stats *out_stats)
@@ -322,9 +348,13 @@ static void pool_get_stats(void *self, skua_executor_stats *out_stats)
     /* relaxed, all: figures */
     uint64_t state = skui_load_relaxed(&pool->state);
 
+    skui_pool_note_queued(pool);
     *out_stats = (skua_executor_stats){
         .submitted = (int64_t)(skui_work_queue_popped(&pool->queue) + queued),
         .queued = (int64_t)queued,
+        /* relaxed: a figure */
+        .queued_most = (int64_t)skui_load_relaxed(&pool->queued_most),
+        .rejected = skui_room_rejected(&pool->room),
         .max_workers = pool->max_workers,
         .workers = skui_load_relaxed(&pool->alive), /* relaxed: a figure */
         .idle = (int)SKUI_IDLE_OF(state),
@@ -356,15 +386,19 @@ static int pool_init(struct skui_thread_pool *pool,
         options->name_prefix == NULL ? "skua-pool" : options->name_prefix;
     int status;
 
-    status = skui_work_queue_init(&pool->queue, RING_CAPACITY);
+    pool->max_workers =
+        options->max_workers == 0 ? default_workers() : options->max_workers;
+    status = skui_room_init(&pool->room, options->policy, options->max_queued,
+                            (size_t)pool->max_workers);
+    if (status == 0) {
+        status = skui_work_queue_init(&pool->queue, RING_CAPACITY);
+    }
     if (status < 0) {
         return status;
     }
     skui_store_relaxed(&pool->owners, 1u); /* relaxed: not shared yet */
     /* relaxed: as above */
     skui_store_relaxed(&pool->pace_ticks, skui_clock_ticks_of(PACE_START_NS));
-    pool->max_workers =
-        options->max_workers == 0 ? default_workers() : options->max_workers;
     (void)snprintf(pool->name_prefix, sizeof(pool->name_prefix), "%s", prefix);
     pool->initializer = options->initializer;
     pool->initializer_arg = options->initializer_arg;

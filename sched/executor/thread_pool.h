@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 #include "executor.h"
+#include "room.h"
 #include "work_queue.h"
 
 SKUI_BEGIN_DECLS
@@ -37,6 +38,7 @@ struct skui_pool_hand {
     uint64_t seen;       /* how much was popped when it last watched */
     uint64_t at_ticks;   /* when it began what it does */
     uint64_t mean_ticks; /* what a job takes, lately */
+    unsigned run;        /* jobs so far */
 };
 
 /* A thread that was started and not joined yet; the thread does not use it. */
@@ -59,10 +61,12 @@ struct skui_thread_pool {
     _Atomic(uint64_t) state; /* TP1 */
     _Atomic(uint32_t) rouse; /* TP2 */
     _Atomic(int) alive;      /* threads; written under `lock`, else a hint */
-    _Atomic(uint64_t) pace_ticks; /* relaxed: what a job takes, about */
-    _Atomic(uint32_t) finishing;  /* relaxed: a hint, see thread_pool.c */
+    _Atomic(uint64_t) pace_ticks;  /* relaxed: what a job takes, about */
+    _Atomic(uint32_t) finishing;   /* relaxed: a hint, see thread_pool.c */
+    _Atomic(uint64_t) queued_most; /* relaxed: a figure */
     char pad_after[SKUI_CACHE_LINE];
 
+    struct skui_room room;
     _Atomic(uint32_t) owners;         /* TP3: public side and each thread */
     _Atomic(unsigned) named;          /* relaxed: threads so far */
     pthread_mutex_t lock;             /* guards what follows */
@@ -72,8 +76,22 @@ struct skui_thread_pool {
     bool released;                    /* no reference is left: nobody joins */
 };
 
+/* A place is given back by who takes work out of the queue: when it is over, or
+ * at once if it does not run that. Out of the pool's lock. */
+static inline void skui_pool_make_room(struct skui_thread_pool *pool)
+{
+    skui_room_leave(&pool->room);
+}
+
+/* Look how much is queued: a figure. */
+void skui_pool_note_queued(struct skui_thread_pool *pool);
+
 /* Give up an ownership; the last one frees the pool. */
 void skui_pool_disown(struct skui_thread_pool *pool);
+
+/* Let go of work that was taken out of the queue and is not to run. */
+void skui_pool_skip(struct skui_thread_pool *pool,
+                    const struct skui_work *work);
 
 /* One more worker unless there are enough. An error when there is none. */
 int skui_pool_grow(struct skui_thread_pool *pool);

@@ -14,8 +14,8 @@
 
 #include <sched.h>
 
+#include "../future.h"
 #include "../memory.h"
-#include "job.h"
 
 static void pool_cancel_queued(struct skui_thread_pool *pool)
 {
@@ -27,16 +27,15 @@ static void pool_cancel_queued(struct skui_thread_pool *pool)
             continue;
         }
         (void)skui_future_cancel_plain(work.future, NULL);
-        if (work.future->kind == SKUI_FUTURE_JOB) {
-            skui_job_detach(skui_job_of(work.future));
-        }
-        skua_future_unref(work.future);
+        skui_pool_skip(pool, &work);
     }
 }
 
 static void pool_close(struct skui_thread_pool *pool, bool cancel_futures)
 {
     skui_work_queue_close(&pool->queue);
+    skui_room_close(&pool->room, SKUA_ECLOSED);
+    skui_pool_note_queued(pool);
     if (cancel_futures) {
         pool_cancel_queued(pool);
     }

@@ -60,7 +60,9 @@ enum {
     TINY_JOB_NS = 1000, /* sharing the queue costs as much */
     WORTH_NS = 200000,  /* of queued work: a few wakes */
     OUTLIER_TICKS = 64,
-    LOOK_EVERY = 16, /* pushes, at the length of the queue */
+    LOOK_EVERY = 16,   /* pushes, at the length of the queue */
+    SAMPLE_EVERY = 16, /* jobs of a worker, as above */
+    SAMPLE_NS = 5000,
     FINISHING_SPINS = 256,
     FINISHING_YIELDS = 8,
 };
@@ -171,6 +173,28 @@ void skui_pool_become_busy(struct skui_thread_pool *pool,
     }
 }
 
+void skui_pool_note_queued(struct skui_thread_pool *pool)
+{
+    uint64_t queued = skui_work_queue_count(&pool->queue);
+    uint64_t most = skui_load_relaxed(&pool->queued_most); /* relaxed: CAS */
+
+    while (queued > most &&
+           /* relaxed: a figure */
+           !skui_cas_relaxed(&pool->queued_most, &most, queued)) {
+    }
+}
+
+/* The queue is longest before somebody takes work, and after somebody who was
+ * long away: looked at then, or now and then. */
+static void pool_sample_queued(struct skui_thread_pool *pool,
+                               struct skui_pool_hand *hand, uint64_t took)
+{
+    if (++hand->run % SAMPLE_EVERY == 0 ||
+        took > skui_clock_ticks_of(SAMPLE_NS)) {
+        skui_pool_note_queued(pool);
+    }
+}
+
 void skui_pool_note_pace(struct skui_thread_pool *pool,
                          struct skui_pool_hand *hand)
 {
@@ -183,6 +207,7 @@ void skui_pool_note_pace(struct skui_thread_pool *pool,
     /* A worker that lost its core took long; one such job says little. */
     hand->mean_ticks += (took < most ? took : most) / 8;
     hand->at_ticks = now;
+    pool_sample_queued(pool, hand, took);
     if (hand->mean_ticks < known / 2 || hand->mean_ticks > known * 2) {
         /* relaxed: a hint */
         skui_store_relaxed(&pool->pace_ticks, hand->mean_ticks);
