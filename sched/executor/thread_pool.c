@@ -2,17 +2,13 @@
 /*
  * thread_pool.c - an executor of threads in this process.
  * Threads     Any thread submits and shuts down; workers run the work.
- * Invariants  A worker ends when the queue is closed and drained, and nothing
- *             is accepted while there is none. So accepted work always finds a
- *             worker. Threads are started under the lock, none after closing.
- * Ordering    TP1, TP2 (thread_pool_idle.c), TP3 the last owner. CK1, CK2,
- *             WQ1, WQ2: the queue.
- * Progress    submit: a push and a look at one word, unless it must wake or
- *             start a thread.
- * Rejected    Ending idle threads after a while: they cost a stack, and
- *             starting one costs the submitter 30 us. Workers that take several
- *             jobs at once: what they hold no other thread reaches, and a job
- *             may wait for one that came after it.
+ * Invariants  A worker ends when the queue is closed and drained, or when it
+ * has been idle for long. Nothing is accepted while there is none: so accepted
+ * work always finds a worker. Ordering    TP1, TP2 (thread_pool_idle.c), TP3
+ * the last owner. CK1, CK2, WQ1, WQ2: the queue. Progress    submit: a push and
+ * a look at one word, unless it must wake or start a thread. Rejected Workers
+ * that take several jobs at once: what they hold no other thread reaches, and a
+ * job may wait for one that came after it.
  *
  * Who counts as idle. A worker that finds the queue empty is idle before it
  * completes a plain future, so that who awaits that and submits anew finds it.
@@ -52,6 +48,9 @@ enum {
     PACE_START_NS = 100000, /* long: short jobs are found to be so */
 };
 
+static const int64_t IDLE_DEFAULT_NS = 30 * SKUA_S;
+static const int64_t IDLE_MAX_NS = 24 * 3600 * SKUA_S;
+
 static void pool_free(struct skui_thread_pool *pool)
 {
     (void)pthread_mutex_destroy(&pool->lock);
@@ -69,20 +68,32 @@ void skui_pool_disown(struct skui_thread_pool *pool)
 
 /* --- working --- */
 
-/* The next work, with which the worker is busy. False: there will be none. */
-static bool pool_next(struct skui_thread_pool *pool,
-                      struct skui_pool_hand *hand, struct skui_work *out_work)
+/* The worker leaves if it may. */
+static bool pool_go(struct skui_pool_worker *worker)
 {
+    if (!skui_work_queue_is_drained(&worker->pool->queue)) {
+        return skui_pool_is_idle_long(worker->pool, &worker->hand) &&
+               skui_pool_retire(worker);
+    }
+    skui_pool_leave(worker);
+    return true;
+}
+
+/* The next work, with which the worker is busy. False: it has left. */
+static bool pool_next(struct skui_pool_worker *worker,
+                      struct skui_work *out_work)
+{
+    struct skui_thread_pool *pool = worker->pool;
     bool goes_on = true;
 
     while (!skui_work_queue_pop(&pool->queue, out_work)) {
-        if (!goes_on) {
+        skui_pool_become_idle(pool, &worker->hand);
+        if (!goes_on && pool_go(worker)) {
             return false;
         }
-        skui_pool_become_idle(pool, hand);
-        goes_on = skui_pool_wait(pool, hand);
+        goes_on = skui_pool_wait(pool, &worker->hand);
     }
-    skui_pool_become_busy(pool, hand);
+    skui_pool_become_busy(pool, &worker->hand);
     return true;
 }
 
@@ -189,17 +200,6 @@ static void pool_break(struct skui_thread_pool *pool)
     skui_pool_wake_all(pool);
 }
 
-static void pool_name_thread(struct skui_thread_pool *pool)
-{
-    char name[SKUI_POOL_NAME_BYTES];
-    /* relaxed: a number of one's own */
-    unsigned number = skui_fetch_add_relaxed(&pool->named, 1u);
-
-    (void)snprintf(name, sizeof(name), "%.10s-%u", pool->name_prefix,
-                   number % 10000);
-    (void)pthread_setname_np(pthread_self(), name);
-}
-
 static void pool_initialize(struct skui_thread_pool *pool)
 {
     struct skui_outcome outcome;
@@ -215,77 +215,20 @@ static void pool_initialize(struct skui_thread_pool *pool)
     }
 }
 
-static void *pool_thread(void *arg)
+void skui_pool_work(struct skui_pool_worker *worker)
 {
-    struct skui_thread_pool *pool = arg;
-    struct skui_pool_hand hand = {.idle = true, .spin_ns = SPIN_START_NS};
+    struct skui_thread_pool *pool = worker->pool;
     const struct skui_work_self self = {pool->executor, NULL, NULL};
     struct skui_work work;
 
+    worker->hand.mean_ticks = skui_clock_ticks_of(PACE_START_NS);
+    worker->hand.spin_ns = SPIN_START_NS;
     (void)skui_work_set_self(&self);
-    hand.mean_ticks = skui_clock_ticks_of(PACE_START_NS);
-    pool_name_thread(pool);
     pool_initialize(pool);
-    while (pool_next(pool, &hand, &work)) {
-        pool_run(pool, &hand, &work);
+    while (pool_next(worker, &work)) {
+        pool_run(pool, &worker->hand, &work);
     }
-    skui_pool_wake_all(pool); /* they have come to their end as well */
-    skui_pool_leave(pool);
-    return NULL;
-}
-
-/* --- starting threads --- */
-
-/* Start a worker, which counts as idle; locked. */
-static int pool_start_worker(struct skui_thread_pool *pool)
-{
-    struct skui_pool_worker *worker = skui_allocate(sizeof(*worker));
-    int status;
-
-    if (worker == NULL) {
-        return -ENOMEM;
-    }
-    /* TP1 (seq_cst): work may be left to it. */
-    (void)skui_fetch_add_seq_cst(&pool->state, SKUI_IDLE_ONE);
-    /* relaxed: the caller is an owner */
-    (void)skui_fetch_add_relaxed(&pool->owners, 1u);
-    status = skui_thread_start(&worker->thread, pool_thread, pool);
-    if (status < 0) {
-        /* relaxed: as above */
-        (void)skui_fetch_sub_relaxed(&pool->owners, 1u);
-        /* TP1 (seq_cst): what was left to it is for others. */
-        (void)skui_fetch_sub_seq_cst(&pool->state, SKUI_IDLE_ONE);
-        skui_pool_wake_all(pool);
-        skui_release(worker);
-        return status;
-    }
-    /* relaxed: under the lock. Not before it has started: who sees none alive
-     * comes here itself. */
-    (void)skui_fetch_add_relaxed(&pool->alive, 1);
-    if (pool->released) {
-        (void)pthread_detach(worker->thread);
-        skui_release(worker);
-        return 0;
-    }
-    worker->next = pool->workers;
-    pool->workers = worker;
-    return 0;
-}
-
-int skui_pool_grow(struct skui_thread_pool *pool)
-{
-    int status = 0;
-    int alive;
-
-    (void)pthread_mutex_lock(&pool->lock);
-    alive = skui_load_relaxed(&pool->alive); /* relaxed: under the lock */
-    if (skui_work_queue_is_closed(&pool->queue)) {
-        status = SKUA_ECLOSED;
-    } else if (alive < pool->max_workers) {
-        status = pool_start_worker(pool);
-    }
-    (void)pthread_mutex_unlock(&pool->lock);
-    return alive > 0 ? 0 : status;
+    (void)skui_work_set_self(NULL);
 }
 
 /* --- submitting --- */
@@ -294,13 +237,13 @@ int skui_pool_grow(struct skui_thread_pool *pool)
 static int pool_push(struct skui_thread_pool *pool,
                      const struct skui_work *work)
 {
-    int status = 0;
+    int status = skui_work_queue_push(&pool->queue, work);
 
-    if (skui_load_relaxed(&pool->alive) == 0) { /* relaxed: a hint */
+    while (SKUI_UNLIKELY(status == -ENXIO)) { /* there are no threads */
         status = skui_pool_grow(pool);
-    }
-    if (status == 0) {
-        status = skui_work_queue_push(&pool->queue, work);
+        if (status == 0) {
+            status = skui_work_queue_push(&pool->queue, work);
+        }
     }
     if (status == 0) {
         skui_pool_rouse(pool);
@@ -356,7 +299,7 @@ static void pool_get_stats(void *self, skua_executor_stats *out_stats)
         .queued_most = (int64_t)skui_load_relaxed(&pool->queued_most),
         .rejected = skui_room_rejected(&pool->room),
         .max_workers = pool->max_workers,
-        .workers = skui_load_relaxed(&pool->alive), /* relaxed: a figure */
+        .workers = SKUI_ALIVE_OF(state),
         .idle = (int)SKUI_IDLE_OF(state),
     };
 }
@@ -377,6 +320,15 @@ static int default_workers(void)
     int workers = (int)skui_usable_cores() + EXTRA_DEFAULT_WORKERS;
 
     return workers < MAX_DEFAULT_WORKERS ? workers : MAX_DEFAULT_WORKERS;
+}
+
+/* Of many years: none. */
+static uint64_t pool_idle_ticks(int64_t idle_ns)
+{
+    if (idle_ns > IDLE_MAX_NS) {
+        return 0;
+    }
+    return 1 + skui_clock_ticks_of(idle_ns == 0 ? IDLE_DEFAULT_NS : idle_ns);
 }
 
 static int pool_init(struct skui_thread_pool *pool,
@@ -402,7 +354,9 @@ static int pool_init(struct skui_thread_pool *pool,
     (void)snprintf(pool->name_prefix, sizeof(pool->name_prefix), "%s", prefix);
     pool->initializer = options->initializer;
     pool->initializer_arg = options->initializer_arg;
+    pool->idle_ticks = pool_idle_ticks(options->idle_ns);
     (void)pthread_mutex_init(&pool->lock, NULL);
+    (void)skui_work_queue_vacate(&pool->queue);
     status = skui_executor_make(&pool_type, pool, &pool->executor);
     if (status < 0) {
         (void)pthread_mutex_destroy(&pool->lock);
@@ -424,7 +378,7 @@ int skua_thread_pool_executor_new(const skua_thread_pool_options *options,
         options = &defaults;
     }
     if (out_executor == NULL || options->max_workers < 0 ||
-        options->max_workers > MAX_WORKERS) {
+        options->max_workers > MAX_WORKERS || options->idle_ns < 0) {
         return -EINVAL;
     }
     skui_runtime_init();

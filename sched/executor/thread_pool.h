@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * thread_pool.h - the inside of a thread pool: thread_pool.c runs it,
- * thread_pool_idle.c lets its threads wait and wakes them, thread_pool_end.c
- * ends it.
+ * thread_pool_idle.c lets its threads wait and wakes them,
+ * thread_pool_threads.c lets them come and go, thread_pool_end.c ends it.
  *
  *              submit  work  shutdown
  *   submit       -      -       -      (any thread)
@@ -30,6 +30,8 @@ enum { SKUI_POOL_NAME_BYTES = 16 }; /* what the kernel keeps */
 #define SKUI_AWAKE_OF(state) (SKUI_IDLE_OF(state) - SKUI_SLEEPING_OF(state))
 #define SKUI_STATE_WATCHED (UINT64_C(1) << 32)
 #define SKUI_STATE_BROKEN (UINT64_C(1) << 33)
+#define SKUI_ALIVE_ONE (UINT64_C(1) << 40)
+#define SKUI_ALIVE_OF(state) ((int)((state) >> 40))
 
 /* What a worker knows of itself; its own. */
 struct skui_pool_hand {
@@ -41,10 +43,16 @@ struct skui_pool_hand {
     unsigned run;        /* jobs so far */
 };
 
-/* A thread that was started and not joined yet; the thread does not use it. */
+/*
+ * A thread. Its own, once it was started, but for the links; when it has left
+ * (skui_pool_leave(), skui_pool_retire()) it is of who joins the thread.
+ */
 struct skui_pool_worker {
-    struct skui_pool_worker *next;
-    pthread_t thread;
+    struct skui_pool_worker *next;  /* guarded by the pool's lock */
+    struct skui_pool_worker **link; /* as above */
+    struct skui_thread_pool *pool;  /* constant */
+    pthread_t thread;               /* constant once it was started */
+    struct skui_pool_hand hand;
 };
 
 /* Lines: what is constant; what all read and few write; what rarely serves. */
@@ -55,12 +63,12 @@ struct skui_thread_pool {
     char name_prefix[SKUI_POOL_NAME_BYTES];
     skua_task_fn *initializer;
     void *initializer_arg;
+    uint64_t idle_ticks; /* how long a thread stays idle; 0: for ever */
 
     char pad_queue[SKUI_CACHE_LINE];
     struct skui_work_queue queue;
-    _Atomic(uint64_t) state; /* TP1 */
-    _Atomic(uint32_t) rouse; /* TP2 */
-    _Atomic(int) alive;      /* threads; written under `lock`, else a hint */
+    _Atomic(uint64_t) state;       /* TP1 */
+    _Atomic(uint32_t) rouse;       /* TP2 */
     _Atomic(uint64_t) pace_ticks;  /* relaxed: what a job takes, about */
     _Atomic(uint32_t) finishing;   /* relaxed: a hint, see thread_pool.c */
     _Atomic(uint64_t) queued_most; /* relaxed: a figure */
@@ -70,10 +78,10 @@ struct skui_thread_pool {
     _Atomic(uint32_t) owners;         /* TP3: public side and each thread */
     _Atomic(unsigned) named;          /* relaxed: threads so far */
     pthread_mutex_t lock;             /* guards what follows */
-    struct skui_pool_worker *workers; /* to be joined or detached */
+    struct skui_pool_worker *workers; /* that have not left */
+    struct skui_pool_worker *left;    /* to be joined */
     bool shut;                        /* shutdown was called */
     bool ended;                       /* and all threads have left */
-    bool released;                    /* no reference is left: nobody joins */
 };
 
 /* A place is given back by who takes work out of the queue: when it is over, or
@@ -93,9 +101,6 @@ void skui_pool_disown(struct skui_thread_pool *pool);
 void skui_pool_skip(struct skui_thread_pool *pool,
                     const struct skui_work *work);
 
-/* One more worker unless there are enough. An error when there is none. */
-int skui_pool_grow(struct skui_thread_pool *pool);
-
 /* --- thread_pool_idle.c --- */
 
 /* Have every worker look at the queue again. */
@@ -112,13 +117,34 @@ void skui_pool_become_busy(struct skui_thread_pool *pool,
 /* The worker has run a job: how long do they take? */
 void skui_pool_note_pace(struct skui_thread_pool *pool,
                          struct skui_pool_hand *hand);
-/* Idle: wait for work as cheaply as lately paid. False: there will be none. */
+/* Idle: wait for work as cheaply as lately paid. False: there will be none, or
+ * the worker has waited long enough, see `idle_ticks`. */
 bool skui_pool_wait(struct skui_thread_pool *pool, struct skui_pool_hand *hand);
+/* Whether an idle worker has waited long enough. */
+bool skui_pool_is_idle_long(const struct skui_thread_pool *pool,
+                            const struct skui_pool_hand *hand);
+
+/* --- thread_pool_threads.c --- */
+
+/* One more worker unless there are enough. An error when there is none. */
+int skui_pool_grow(struct skui_thread_pool *pool);
+
+/* A thread, which is idle, leaves unless there is work; true: it has left. */
+bool skui_pool_retire(struct skui_pool_worker *worker);
+/* Join a thread that has left; NULL is allowed. */
+void skui_pool_join_left(struct skui_pool_worker *worker);
+/* It leaves a closed queue; the last one may end the executor. */
+void skui_pool_leave(struct skui_pool_worker *worker);
+
+/* --- thread_pool.c --- */
+
+/* What a thread does; `worker` is not used any more when it returns. */
+void skui_pool_work(struct skui_pool_worker *worker);
 
 /* --- thread_pool_end.c --- */
 
-/* A thread leaves; the last one may end the executor. */
-void skui_pool_leave(struct skui_thread_pool *pool);
+/* Whether the end has come just now; locked. */
+bool skui_pool_ends(struct skui_thread_pool *pool);
 
 /* As in struct skua_executor_type. */
 void skui_pool_shutdown(void *self, bool cancel_futures);
