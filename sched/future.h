@@ -79,8 +79,8 @@ struct skua_future {
             void *arg;
         } start;
     };
-    skua_loop *loop; /* home; constant; type-stable, see loop_id */
-    uint32_t loop_id;
+    skua_loop *loop;         /* home; constant; type-stable, see loop_id */
+    uint32_t loop_id;        /* EXECUTOR: of which pool, or 0 */
     uint8_t kind;            /* constant */
     bool reports_unread;     /* constant once shared */
     bool traced;             /* constant once shared: see origin.h */

@@ -9,6 +9,15 @@
  * (function.h) with bytes. Only executors whose workers are threads of this
  * process run the first.
  *
+ * Work may submit to its own executor and wait for that. In a thread pool, work
+ * that waits without a time limit (skua_await(), skua_wait(),
+ * skua_as_completed_next()) for work of its own pool that nobody has begun runs
+ * that itself, so a pool of one thread is enough for any depth that its stack
+ * has room for. -EDEADLK in place of waiting: for work that is in the middle of
+ * the caller, and when all threads of the pool wait so and none can be started
+ * for what is queued. That is not seen when work waits in other ways, such as a
+ * lock, or in a task of a loop that it runs.
+ *
  * Every call that gives a status gives -EINVAL for NULL and SKUA_EFORKED in a
  * forked child for an executor of its parent, beside what is listed.
  */

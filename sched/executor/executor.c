@@ -237,6 +237,7 @@ static int executor_submit_bare(skua_executor *executor, skua_task_fn *fn,
     if (future == NULL) {
         return -ENOMEM;
     }
+    future->loop_id = executor->number;
     status = executor->submit_bare(executor->self, fn, arg, future);
     if (status == 0 && out_future != NULL) {
         *out_future = future;

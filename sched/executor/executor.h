@@ -25,6 +25,8 @@ struct skua_executor {
                        skua_future *future);
     bool takes_functions; /* its workers are threads of this process */
     bool shares_buffers;  /* large bytes are to lie in shared memory */
+    uint32_t number;      /* of a thread pool, else 0; its futures without a
+                             job have it as `loop_id` */
     uint32_t fork_generation;
     skua_future *ended;       /* done once it has ended; nobody can cancel it */
     _Atomic(uint32_t) refs;   /* EX1 */

@@ -197,20 +197,25 @@ bool skua_job_should_stop(const skua_job *job)
             job_is_late(self));
 }
 
+bool skui_job_begin(struct skui_job *job)
+{
+    struct skui_outcome late = {-ETIMEDOUT, NULL, NULL};
+
+    job->started = true;
+    if (!job_is_late(job)) {
+        return true;
+    }
+    skui_job_detach(job);
+    (void)skui_future_complete_work(&job->future, &late);
+    return false;
+}
+
 bool skua_job_start(skua_job *job)
 {
     struct skui_job *self = job_check(job);
-    struct skui_outcome late = {-ETIMEDOUT, NULL, NULL};
 
-    if (self == NULL || !skui_future_set_running(&self->future)) {
-        return false;
-    }
-    self->started = true;
-    if (!job_is_late(self)) {
-        return true;
-    }
-    (void)skui_future_complete_work(&self->future, &late);
-    return false;
+    return self != NULL && skui_future_set_running(&self->future) &&
+           skui_job_begin(self);
 }
 
 void skui_job_complete(struct skui_job *job, struct skui_outcome *outcome,
@@ -345,12 +350,15 @@ static int job_reply_end(struct job_reply *reply)
 void skui_job_call(struct skui_job *job, struct skui_outcome *outcome,
                    skua_buffer **out_answer)
 {
-    const struct skui_work_self work = {job->executor, job_self_should_stop,
-                                        &job->future};
-    const struct skui_work_self *before = skui_work_set_self(&work);
+    const struct skui_work_self *before = skui_work_self();
+    const struct skui_work_self work = {
+        job->executor, job_self_should_stop, &job->future,
+        before != NULL && before->executor == job->executor ? before->worker
+                                                            : NULL};
     struct job_named_call named = {
         job, {{NULL, 0, 0, SIZE_MAX, job_reply_grow}, NULL, false}};
 
+    (void)skui_work_set_self(&work);
     if (job->function == NULL) {
         skui_outcome_capture(skui_thread_frame(), job->work.fn, job->work.arg,
                              outcome);

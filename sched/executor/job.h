@@ -50,6 +50,10 @@ void skui_job_attach(struct skui_job *job);
 /* The executor gives it away: its token forgets it. */
 void skui_job_detach(struct skui_job *job);
 
+/* It was claimed by skui_future_set_running(): false when that was too late, by
+ * which it has failed. skua_job_start() does both. */
+bool skui_job_begin(struct skui_job *job);
+
 /* Call the function of a started job in this thread. */
 void skui_job_call(struct skui_job *job, struct skui_outcome *outcome,
                    skua_buffer **out_answer);

@@ -51,6 +51,8 @@ enum {
 static const int64_t IDLE_DEFAULT_NS = 30 * SKUA_S;
 static const int64_t IDLE_MAX_NS = 24 * 3600 * SKUA_S;
 
+static _Atomic(uint32_t) pools_so_far; /* relaxed: numbers */
+
 static void pool_free(struct skui_thread_pool *pool)
 {
     (void)pthread_mutex_destroy(&pool->lock);
@@ -103,10 +105,8 @@ struct pool_outcome {
     skua_buffer *answer; /* of a job */
 };
 
-static void pool_complete(struct skui_thread_pool *pool, skua_future *future,
-                          struct pool_outcome *what)
+static void pool_complete(skua_future *future, struct pool_outcome *what)
 {
-    skui_pool_make_room(pool); /* who awaits it may submit anew */
     if (future->kind == SKUI_FUTURE_JOB) {
         struct skui_job *job = skui_job_of(future);
 
@@ -118,20 +118,22 @@ static void pool_complete(struct skui_thread_pool *pool, skua_future *future,
     }
 }
 
-/* Complete the work's future and be idle, in the order said at the top. */
+/* Complete the work's future and be idle, in the order said at the top. Who
+ * awaits it may submit anew, so its place is free before. */
 static void pool_finish(struct skui_thread_pool *pool,
                         struct skui_pool_hand *hand, skua_future *future,
                         struct pool_outcome *what)
 {
+    skui_pool_make_room(pool);
     if (skui_work_queue_seems_ready(&pool->queue)) {
-        pool_complete(pool, future, what);
+        pool_complete(future, what);
     } else if (!skui_future_is_of_executor(future)) {
         skui_pool_become_idle(pool, hand);
-        pool_complete(pool, future, what);
+        pool_complete(future, what);
     } else {
         /* relaxed, both: a hint, which completing publishes */
         (void)skui_fetch_add_relaxed(&pool->finishing, 1u);
-        pool_complete(pool, future, what);
+        pool_complete(future, what);
         skui_pool_become_idle(pool, hand);
         (void)skui_fetch_sub_relaxed(&pool->finishing, 1u); /* relaxed: hint */
     }
@@ -143,50 +145,69 @@ static bool pool_is_broken(struct skui_thread_pool *pool)
     return (skui_load_acquire(&pool->state) & SKUI_STATE_BROKEN) != 0;
 }
 
-/* False when it was cancelled, or is too late. */
-static bool pool_start(const struct skui_work *work)
+/* Run work that was claimed; false when it was too late, by which it is done.
+ */
+static bool pool_call(struct skui_pool_worker *worker,
+                      const struct skui_work *work, struct pool_outcome *what)
 {
-    return work->future->kind == SKUI_FUTURE_JOB
-               ? skua_job_start(work->future)
-               : skui_future_set_running(work->future);
-}
+    struct skui_pool_run run = {worker->run, work->future};
+    bool is_job = work->future->kind == SKUI_FUTURE_JOB;
 
-static void pool_call(const struct skui_work *work, struct pool_outcome *what)
-{
+    if (is_job && !skui_job_begin(skui_job_of(work->future))) {
+        return false;
+    }
     what->answer = NULL;
-    if (work->future->kind == SKUI_FUTURE_JOB) {
+    worker->run = &run;
+    if (is_job) {
         skui_job_call(skui_job_of(work->future), &what->outcome, &what->answer);
     } else {
         skui_outcome_capture(skui_thread_frame(), work->fn, work->arg,
                              &what->outcome);
     }
+    worker->run = run.outer;
+    return true;
 }
 
 void skui_pool_skip(struct skui_thread_pool *pool, const struct skui_work *work)
 {
     skui_pool_make_room(pool);
-    if (work->future->kind == SKUI_FUTURE_JOB) {
+    /* One that is not done runs in a thread that waited for it. */
+    if (work->future->kind == SKUI_FUTURE_JOB &&
+        skui_future_is_done(work->future)) {
         skui_job_detach(skui_job_of(work->future));
     }
     skua_future_unref(work->future);
 }
 
-static void pool_run(struct skui_thread_pool *pool, struct skui_pool_hand *hand,
+static void pool_run(struct skui_pool_worker *worker,
                      const struct skui_work *work)
 {
     struct pool_outcome what = {{SKUA_EBROKENPOOL, NULL, NULL}, NULL};
+    struct skui_thread_pool *pool = worker->pool;
 
     if (pool_is_broken(pool)) {
-        pool_finish(pool, hand, work->future, &what);
-    } else if (pool_start(work)) {
-        pool_call(work, &what);
-        skui_pool_note_pace(pool, hand);
-        pool_finish(pool, hand, work->future, &what);
+        pool_finish(pool, &worker->hand, work->future, &what);
+    } else if (skui_future_set_running(work->future) &&
+               pool_call(worker, work, &what)) {
+        skui_pool_note_pace(pool, &worker->hand);
+        pool_finish(pool, &worker->hand, work->future, &what);
     } else {
         skui_pool_skip(pool, work);
         return;
     }
     skua_future_unref(work->future);
+}
+
+void skui_pool_run_within(struct skui_pool_worker *worker,
+                          const struct skui_work *work)
+{
+    struct pool_outcome what = {{SKUA_EBROKENPOOL, NULL, NULL}, NULL};
+    const struct skui_work_self *before = skui_work_set_self(&worker->self);
+
+    if (pool_is_broken(worker->pool) || pool_call(worker, work, &what)) {
+        pool_complete(work->future, &what);
+    }
+    (void)skui_work_set_self(before);
 }
 
 /* Let current, pending and later work fail. */
@@ -218,15 +239,15 @@ static void pool_initialize(struct skui_thread_pool *pool)
 void skui_pool_work(struct skui_pool_worker *worker)
 {
     struct skui_thread_pool *pool = worker->pool;
-    const struct skui_work_self self = {pool->executor, NULL, NULL};
     struct skui_work work;
 
     worker->hand.mean_ticks = skui_clock_ticks_of(PACE_START_NS);
     worker->hand.spin_ns = SPIN_START_NS;
-    (void)skui_work_set_self(&self);
+    worker->self = (struct skui_work_self){pool->executor, NULL, NULL, worker};
+    (void)skui_work_set_self(&worker->self);
     pool_initialize(pool);
     while (pool_next(worker, &work)) {
-        pool_run(pool, &worker->hand, &work);
+        pool_run(worker, &work);
     }
     (void)skui_work_set_self(NULL);
 }
@@ -364,6 +385,8 @@ static int pool_init(struct skui_thread_pool *pool,
         return status;
     }
     pool->executor->submit_bare = pool_submit_bare;
+    /* relaxed: a number of one's own */
+    pool->executor->number = 1 + skui_fetch_add_relaxed(&pools_so_far, 1u);
     return 0;
 }
 

@@ -2,7 +2,8 @@
 /*
  * thread_pool.h - the inside of a thread pool: thread_pool.c runs it,
  * thread_pool_idle.c lets its threads wait and wakes them,
- * thread_pool_threads.c lets them come and go, thread_pool_end.c ends it.
+ * thread_pool_threads.c lets them come and go, thread_pool_wait.c lets its work
+ * wait for its work, thread_pool_end.c ends it.
  *
  *              submit  work  shutdown
  *   submit       -      -       -      (any thread)
@@ -17,6 +18,7 @@
 #include "executor.h"
 #include "room.h"
 #include "work_queue.h"
+#include "work_self.h"
 
 SKUI_BEGIN_DECLS
 
@@ -43,6 +45,13 @@ struct skui_pool_hand {
     unsigned run;        /* jobs so far */
 };
 
+/* Work that runs in a thread, on its stack; work that waits for other work of
+ * its pool may run that in the middle of itself. */
+struct skui_pool_run {
+    struct skui_pool_run *outer; /* NULL: none */
+    skua_future *future;
+};
+
 /*
  * A thread. Its own, once it was started, but for the links; when it has left
  * (skui_pool_leave(), skui_pool_retire()) it is of who joins the thread.
@@ -53,6 +62,11 @@ struct skui_pool_worker {
     struct skui_thread_pool *pool;  /* constant */
     pthread_t thread;               /* constant once it was started */
     struct skui_pool_hand hand;
+    struct skui_work_self self;
+    struct skui_pool_run *run; /* the innermost; NULL: none */
+    uintptr_t stack_low;       /* the end of its stack; 0: not known yet */
+    skua_future *awaits;       /* guarded by the pool's lock: own work, for
+                                  which it waits without limit */
 };
 
 /* Lines: what is constant; what all read and few write; what rarely serves. */
@@ -80,6 +94,7 @@ struct skui_thread_pool {
     pthread_mutex_t lock;             /* guards what follows */
     struct skui_pool_worker *workers; /* that have not left */
     struct skui_pool_worker *left;    /* to be joined */
+    int waiting;                      /* workers that wait for own work */
     bool shut;                        /* shutdown was called */
     bool ended;                       /* and all threads have left */
 };
@@ -128,6 +143,8 @@ bool skui_pool_is_idle_long(const struct skui_thread_pool *pool,
 
 /* One more worker unless there are enough. An error when there is none. */
 int skui_pool_grow(struct skui_thread_pool *pool);
+/* Start one, which counts as idle; locked. */
+int skui_pool_start_worker(struct skui_thread_pool *pool);
 
 /* A thread, which is idle, leaves unless there is work; true: it has left. */
 bool skui_pool_retire(struct skui_pool_worker *worker);
@@ -138,6 +155,9 @@ void skui_pool_leave(struct skui_pool_worker *worker);
 
 /* --- thread_pool.c --- */
 
+/* Run work that was claimed, in the middle of other work. */
+void skui_pool_run_within(struct skui_pool_worker *worker,
+                          const struct skui_work *work);
 /* What a thread does; `worker` is not used any more when it returns. */
 void skui_pool_work(struct skui_pool_worker *worker);
 

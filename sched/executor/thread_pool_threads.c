@@ -160,8 +160,7 @@ static void *pool_thread(void *arg)
 
 /* --- coming --- */
 
-/* Start a worker, which counts as idle; locked. */
-static int pool_start_worker(struct skui_thread_pool *pool)
+int skui_pool_start_worker(struct skui_thread_pool *pool)
 {
     struct skui_pool_worker *worker = skui_allocate_zeroed(sizeof(*worker));
     int status;
@@ -203,7 +202,7 @@ int skui_pool_grow(struct skui_thread_pool *pool)
     if (skui_work_queue_is_closed(&pool->queue)) {
         status = SKUA_ECLOSED;
     } else if (alive < pool->max_workers) {
-        status = pool_start_worker(pool);
+        status = skui_pool_start_worker(pool);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     return alive > 0 ? 0 : status;

@@ -28,7 +28,8 @@ enum {
     VACANT = 2,
     REFUSES = CLOSED | VACANT,
     COUNT_ONE = 4,
-    MOVE_MAX = 64
+    MOVE_MAX = 64,
+    FIND_MAX = 4096
 };
 
 struct skui_work_listed {
@@ -246,6 +247,51 @@ bool skui_work_queue_pop_if(struct skui_work_queue *queue,
     }
     queue_move(queue);
     return ring_pop(queue, test, out_work);
+}
+
+/* --- finding --- */
+
+static bool ring_find(struct skui_work_queue *queue, const skua_future *future,
+                      struct skui_work *out_work)
+{
+    struct skui_queue_item item;
+    bool found;
+
+    skui_spinlock_lock(&queue->pop_lock);
+    found = skui_bounded_queue_find(&queue->ring, future, &item);
+    skui_spinlock_unlock(&queue->pop_lock);
+    if (found) {
+        *out_work = (struct skui_work){item.fn, item.arg, item.value};
+    }
+    return found;
+}
+
+static bool list_find(struct skui_work_queue *queue, const skua_future *future,
+                      struct skui_work *out_work)
+{
+    const struct skui_work_listed *listed;
+    size_t looks = 0;
+
+    skui_spinlock_lock(&queue->push_lock);
+    for (listed = queue->first;
+         listed != NULL && listed->work.future != future && looks < FIND_MAX;
+         listed = listed->next) {
+        looks++;
+    }
+    if (listed != NULL) {
+        *out_work = listed->work;
+    }
+    skui_spinlock_unlock(&queue->push_lock);
+    return listed != NULL && out_work->future == future;
+}
+
+bool skui_work_queue_find(struct skui_work_queue *queue,
+                          const skua_future *future, struct skui_work *out_work)
+{
+    /* Twice the ring: it may be moved there meanwhile. */
+    return ring_find(queue, future, out_work) ||
+           list_find(queue, future, out_work) ||
+           ring_find(queue, future, out_work);
 }
 
 /* --- looking, closing --- */

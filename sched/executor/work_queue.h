@@ -64,6 +64,12 @@ bool skui_work_queue_pop_if(struct skui_work_queue *queue,
                             bool (*test)(const skua_future *future),
                             struct skui_work *out_work);
 
+/* A copy of the work of a future, which stays where it is; false when it is not
+ * found. Looks at all that is queued, up to a limit. */
+bool skui_work_queue_find(struct skui_work_queue *queue,
+                          const skua_future *future,
+                          struct skui_work *out_work);
+
 /*
  * Whether a pop is worth a try. Called after a seq_cst read-modify-write, and
  * in the one order of these (TP1): true if a push came before, unless its work
