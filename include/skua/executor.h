@@ -51,7 +51,9 @@ typedef struct skua_submit_options {
                             started by then fails with -ETIMEDOUT when its turn
                             comes; what runs is told to stop */
     bool interruptible;  /* threads: a token that is cancelled interrupts system
-                            calls of the running work (EINTR) until it ends */
+                            calls of the running work (EINTR), again and again
+                            until it ends, by a real-time signal that the
+                            program has left alone */
     const char *key;     /* durable executors: work of the same key is run once
                             in a while; copied; NULL: none */
 } skua_submit_options;
@@ -127,7 +129,9 @@ SKUA_API int skua_executor_submit_named(skua_executor *executor,
  * @param options  borrowed during the call; NULL: the default
  * @return as skua_executor_submit() and _named(); -EINVAL also when both or
  *         none of fn and name are set; SKUA_ECANCELED when the token was
- *         cancelled before
+ *         cancelled before; -EBUSY for interruptible work when the program has
+ *         handlers for all real-time signals. The work fails with an errno of
+ *         timer_create() if it cannot be made interruptible in its turn
  * Thread: any.  Suspends: as skua_executor_submit().
  */
 SKUA_API int skua_executor_submit_work(skua_executor *executor,

@@ -351,13 +351,16 @@ void skui_job_call(struct skui_job *job, struct skui_outcome *outcome,
                    skua_buffer **out_answer)
 {
     const struct skui_work_self *before = skui_work_self();
-    const struct skui_work_self work = {
-        job->executor, job_self_should_stop, &job->future,
-        before != NULL && before->executor == job->executor ? before->worker
-                                                            : NULL};
+    struct skui_work_self work = {.executor = job->executor,
+                                  .should_stop = job_self_should_stop,
+                                  .arg = &job->future};
     struct job_named_call named = {
         job, {{NULL, 0, 0, SIZE_MAX, job_reply_grow}, NULL, false}};
 
+    if (before != NULL && before->executor == job->executor) {
+        work.worker = before->worker;
+        work.interrupt = before->interrupt;
+    }
     (void)skui_work_set_self(&work);
     if (job->function == NULL) {
         skui_outcome_capture(skui_thread_frame(), job->work.fn, job->work.arg,

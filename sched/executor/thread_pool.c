@@ -34,6 +34,7 @@
 #include "../loop.h"
 #include "../memory.h"
 #include "../thread.h"
+#include "interrupt.h"
 #include "job.h"
 #include "skua/buffer.h"
 #include "skua/thread_pool.h"
@@ -145,6 +146,22 @@ static bool pool_is_broken(struct skui_thread_pool *pool)
     return (skui_load_acquire(&pool->state) & SKUI_STATE_BROKEN) != 0;
 }
 
+static void pool_call_job(struct skui_pool_worker *worker, struct skui_job *job,
+                          struct pool_outcome *what)
+{
+    struct skui_interrupt interrupt;
+
+    if (!job->options.interruptible || job->options.token == NULL) {
+        skui_job_call(job, &what->outcome, &what->answer);
+        return;
+    }
+    what->outcome.status = skui_pool_interrupt_begin(worker, job, &interrupt);
+    if (what->outcome.status == 0) {
+        skui_job_call(job, &what->outcome, &what->answer);
+        skui_pool_interrupt_end(worker, job, &interrupt);
+    }
+}
+
 /* Run work that was claimed; false when it was too late, by which it is done.
  */
 static bool pool_call(struct skui_pool_worker *worker,
@@ -159,7 +176,7 @@ static bool pool_call(struct skui_pool_worker *worker,
     what->answer = NULL;
     worker->run = &run;
     if (is_job) {
-        skui_job_call(skui_job_of(work->future), &what->outcome, &what->answer);
+        pool_call_job(worker, skui_job_of(work->future), what);
     } else {
         skui_outcome_capture(skui_thread_frame(), work->fn, work->arg,
                              &what->outcome);
@@ -202,12 +219,14 @@ void skui_pool_run_within(struct skui_pool_worker *worker,
                           const struct skui_work *work)
 {
     struct pool_outcome what = {{SKUA_EBROKENPOOL, NULL, NULL}, NULL};
+    struct skui_interrupt *suspended = skui_pool_interrupt_suspend(worker);
     const struct skui_work_self *before = skui_work_set_self(&worker->self);
 
     if (pool_is_broken(worker->pool) || pool_call(worker, work, &what)) {
         pool_complete(work->future, &what);
     }
     (void)skui_work_set_self(before);
+    skui_pool_interrupt_resume(worker, suspended);
 }
 
 /* Let current, pending and later work fail. */
@@ -243,7 +262,8 @@ void skui_pool_work(struct skui_pool_worker *worker)
 
     worker->hand.mean_ticks = skui_clock_ticks_of(PACE_START_NS);
     worker->hand.spin_ns = SPIN_START_NS;
-    worker->self = (struct skui_work_self){pool->executor, NULL, NULL, worker};
+    worker->self =
+        (struct skui_work_self){.executor = pool->executor, .worker = worker};
     (void)skui_work_set_self(&worker->self);
     pool_initialize(pool);
     while (pool_next(worker, &work)) {
@@ -301,8 +321,10 @@ static int pool_submit_bare(void *self, skua_task_fn *fn, void *arg,
 static int pool_submit(void *self, skua_job *job)
 {
     const struct skui_work work = {NULL, NULL, job};
+    int status =
+        skua_job_options(job)->interruptible ? skui_interrupt_prepare() : 0;
 
-    return pool_accept(self, &work);
+    return status < 0 ? status : pool_accept(self, &work);
 }
 
 static void pool_get_stats(void *self, skua_executor_stats *out_stats)
@@ -330,6 +352,7 @@ static const skua_executor_type pool_type = {
     .submit = pool_submit,
     .shutdown = skui_pool_shutdown,
     .release = skui_pool_abandon,
+    .stop = skui_pool_stop,
     .get_stats = pool_get_stats,
     .join = skui_pool_join,
 };

@@ -35,6 +35,8 @@ enum { SKUI_POOL_NAME_BYTES = 16 }; /* what the kernel keeps */
 #define SKUI_ALIVE_ONE (UINT64_C(1) << 40)
 #define SKUI_ALIVE_OF(state) ((int)((state) >> 40))
 
+struct skui_job;
+
 /* What a worker knows of itself; its own. */
 struct skui_pool_hand {
     bool idle;           /* counted in `state` */
@@ -152,6 +154,23 @@ bool skui_pool_retire(struct skui_pool_worker *worker);
 void skui_pool_join_left(struct skui_pool_worker *worker);
 /* It leaves a closed queue; the last one may end the executor. */
 void skui_pool_leave(struct skui_pool_worker *worker);
+
+/* --- thread_pool_interrupt.c --- */
+
+/* As in struct skua_executor_type. */
+void skui_pool_stop(void *self, skua_job *job);
+/* Around the call of a job that may be interrupted; 0, or why it may not. */
+int skui_pool_interrupt_begin(struct skui_pool_worker *worker,
+                              struct skui_job *job,
+                              struct skui_interrupt *interrupt);
+void skui_pool_interrupt_end(struct skui_pool_worker *worker,
+                             struct skui_job *job,
+                             struct skui_interrupt *interrupt);
+/* Around other work that runs in the middle of it; NULL: it has none. */
+struct skui_interrupt *
+skui_pool_interrupt_suspend(struct skui_pool_worker *worker);
+void skui_pool_interrupt_resume(struct skui_pool_worker *worker,
+                                struct skui_interrupt *interrupt);
 
 /* --- thread_pool.c --- */
 

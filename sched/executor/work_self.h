@@ -10,6 +10,7 @@
 #include "../atomic.h"
 #include "skua/types.h"
 
+struct skui_interrupt;
 struct skui_pool_worker;
 
 SKUI_BEGIN_DECLS
@@ -19,8 +20,9 @@ struct skui_work_self {
     skua_executor *executor; /* whose worker it is; NULL in a process */
     /* Whether the work should stop; NULL: it cannot be told. */
     bool (*should_stop)(const struct skui_work_self *self);
-    void *arg;                       /* for should_stop */
-    struct skui_pool_worker *worker; /* of a thread pool, else NULL */
+    void *arg;                        /* for should_stop */
+    struct skui_pool_worker *worker;  /* of a thread pool, else NULL */
+    struct skui_interrupt *interrupt; /* of its work; NULL: it has none */
 };
 
 /* NULL in a thread that is no worker's. */
