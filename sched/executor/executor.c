@@ -11,12 +11,14 @@
 #include "executor.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "skua/cancel_token.h"
 
 #include "../cores.h"
 #include "../debug.h"
 #include "../future.h"
+#include "../log.h"
 #include "../loop.h"
 #include "../memory.h"
 #include "../tls.h"
@@ -24,6 +26,7 @@
 #include "work_self.h"
 
 enum { PHASE_OPEN, PHASE_CLOSED, PHASE_ENDED };
+enum { MESSAGE_BYTES = 128 };
 
 static _Atomic(int) executor_loops; /* relaxed: a hint for spinning */
 
@@ -158,6 +161,20 @@ int skua_executor_ended(skua_executor *executor)
     return 0;
 }
 
+static void executor_report_late(skua_executor *executor)
+{
+    char message[MESSAGE_BYTES];
+
+    if (executor->report != NULL) {
+        executor->report(executor->self);
+        return;
+    }
+    (void)snprintf(message, sizeof(message),
+                   "executor \"%.64s\": shut down, but not at its end in time",
+                   executor->type->name);
+    skui_log(SKUA_LOG_WARNING, message);
+}
+
 static int executor_wait_end(skua_executor *executor, int64_t deadline_ns)
 {
     const struct skui_work_self *self = skui_work_self();
@@ -169,6 +186,8 @@ static int executor_wait_end(skua_executor *executor, int64_t deadline_ns)
     status = skui_future_wait_done(executor->ended, deadline_ns);
     if (status == 0 && executor->type->join != NULL) {
         executor->type->join(executor->self);
+    } else if (status == -ETIMEDOUT) {
+        executor_report_late(executor);
     }
     return status;
 }

@@ -146,6 +146,28 @@ static bool pool_is_broken(struct skui_thread_pool *pool)
     return (skui_load_acquire(&pool->state) & SKUI_STATE_BROKEN) != 0;
 }
 
+/* For reports: what runs now. */
+static void pool_note_run(struct skui_pool_worker *worker)
+{
+    const struct skui_pool_run *run = worker->run;
+    const struct skui_job *job;
+
+    if (run == NULL) {
+        skui_store_relaxed(&worker->runs, (uintptr_t)0); /* relaxed: as there */
+        return;
+    }
+    if (run->work->future->kind != SKUI_FUTURE_JOB) {
+        skui_pool_note_run(worker, (uintptr_t)run->work->fn, NULL,
+                           run->since_ticks);
+        return;
+    }
+    job = skui_job_of(run->work->future);
+    skui_pool_note_run(worker,
+                       job->function != NULL ? (uintptr_t)job->function->fn
+                                             : (uintptr_t)job->work.fn,
+                       job->work.name, run->since_ticks);
+}
+
 static void pool_call_job(struct skui_pool_worker *worker, struct skui_job *job,
                           struct pool_outcome *what)
 {
@@ -167,14 +189,18 @@ static void pool_call_job(struct skui_pool_worker *worker, struct skui_job *job,
 static bool pool_call(struct skui_pool_worker *worker,
                       const struct skui_work *work, struct pool_outcome *what)
 {
-    struct skui_pool_run run = {worker->run, work->future};
+    struct skui_pool_run run = {worker->run, work, worker->hand.at_ticks};
     bool is_job = work->future->kind == SKUI_FUTURE_JOB;
 
     if (is_job && !skui_job_begin(skui_job_of(work->future))) {
         return false;
     }
     what->answer = NULL;
+    if (run.outer != NULL) {
+        run.since_ticks = skui_clock_ticks();
+    }
     worker->run = &run;
+    pool_note_run(worker);
     if (is_job) {
         pool_call_job(worker, skui_job_of(work->future), what);
     } else {
@@ -182,6 +208,7 @@ static bool pool_call(struct skui_pool_worker *worker,
                              &what->outcome);
     }
     worker->run = run.outer;
+    pool_note_run(worker);
     return true;
 }
 
@@ -408,6 +435,7 @@ static int pool_init(struct skui_thread_pool *pool,
         return status;
     }
     pool->executor->submit_bare = pool_submit_bare;
+    pool->executor->report = skui_pool_report;
     /* relaxed: a number of one's own */
     pool->executor->number = 1 + skui_fetch_add_relaxed(&pools_so_far, 1u);
     return 0;

@@ -3,7 +3,8 @@
  * thread_pool.h - the inside of a thread pool: thread_pool.c runs it,
  * thread_pool_idle.c lets its threads wait and wakes them,
  * thread_pool_threads.c lets them come and go, thread_pool_wait.c lets its work
- * wait for its work, thread_pool_end.c ends it.
+ * wait for its work, thread_pool_end.c ends it, thread_pool_report.c says what
+ * is left then.
  *
  *              submit  work  shutdown
  *   submit       -      -       -      (any thread)
@@ -14,6 +15,7 @@
 #define SKUI_EXECUTOR_THREAD_POOL_H
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include "executor.h"
 #include "room.h"
@@ -51,7 +53,8 @@ struct skui_pool_hand {
  * its pool may run that in the middle of itself. */
 struct skui_pool_run {
     struct skui_pool_run *outer; /* NULL: none */
-    skua_future *future;
+    const struct skui_work *work;
+    uint64_t since_ticks;
 };
 
 /*
@@ -67,8 +70,14 @@ struct skui_pool_worker {
     struct skui_work_self self;
     struct skui_pool_run *run; /* the innermost; NULL: none */
     uintptr_t stack_low;       /* the end of its stack; 0: not known yet */
-    skua_future *awaits;       /* guarded by the pool's lock: own work, for
-                                  which it waits without limit */
+    /* relaxed, all: for who reports what runs; the innermost */
+    _Atomic(uintptr_t) runs;         /* the function's address; 0: nothing */
+    _Atomic(const char *) runs_name; /* by which it is registered, or NULL */
+    _Atomic(uint64_t) runs_since;    /* ticks */
+    _Atomic(pid_t) thread_id;
+    _Atomic(unsigned) number; /* in its name */
+    skua_future *awaits;      /* guarded by the pool's lock: own work, for
+                                 which it waits without limit */
 };
 
 /* Lines: what is constant; what all read and few write; what rarely serves. */
@@ -184,6 +193,22 @@ void skui_pool_work(struct skui_pool_worker *worker);
 
 /* Whether the end has come just now; locked. */
 bool skui_pool_ends(struct skui_thread_pool *pool);
+
+/* --- thread_pool_report.c --- */
+
+/* The worker runs work from now on, or nothing; see `runs`. */
+static inline void skui_pool_note_run(struct skui_pool_worker *worker,
+                                      uintptr_t fn, const char *name,
+                                      uint64_t since_ticks)
+{
+    /* relaxed, all: a report may mix what was and what is */
+    skui_store_relaxed(&worker->runs_since, since_ticks);
+    skui_store_relaxed(&worker->runs_name, name);
+    skui_store_relaxed(&worker->runs, fn);
+}
+
+/* Log what still runs. */
+void skui_pool_report(void *self);
 
 /* As in struct skua_executor_type. */
 void skui_pool_shutdown(void *self, bool cancel_futures);

@@ -32,17 +32,22 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "../clock.h"
 #include "../memory.h"
 #include "../thread.h"
 
-static void pool_name_thread(struct skui_thread_pool *pool)
+static void pool_name_thread(struct skui_pool_worker *worker)
 {
+    struct skui_thread_pool *pool = worker->pool;
     char name[SKUI_POOL_NAME_BYTES];
     /* relaxed: a number of one's own */
     unsigned number = skui_fetch_add_relaxed(&pool->named, 1u);
 
+    skui_store_relaxed(&worker->number, number); /* relaxed: for reports */
+    /* relaxed: as above */
+    skui_store_relaxed(&worker->thread_id, gettid());
     (void)snprintf(name, sizeof(name), "%.10s-%u", pool->name_prefix,
                    number % 10000);
     (void)pthread_setname_np(pthread_self(), name);
@@ -152,7 +157,7 @@ static void *pool_thread(void *arg)
     struct skui_pool_worker *worker = arg;
     struct skui_thread_pool *pool = worker->pool;
 
-    pool_name_thread(pool);
+    pool_name_thread(worker);
     skui_pool_work(worker);
     skui_pool_disown(pool);
     return NULL;

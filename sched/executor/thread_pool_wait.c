@@ -46,7 +46,7 @@ static bool wait_is_for_itself(const struct skui_pool_worker *worker,
 {
     const struct skui_pool_run *run = worker->run;
 
-    while (run != NULL && run->future != future) {
+    while (run != NULL && run->work->future != future) {
         run = run->outer;
     }
     return run != NULL;
