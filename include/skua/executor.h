@@ -67,6 +67,18 @@ typedef enum skua_queue_policy {
     SKUA_QUEUE_REJECT,  /* -EAGAIN */
 } skua_queue_policy;
 
+/** What the executors of a loop and its runner are for: each has threads of its
+ * own, so names are looked up while files block. Made on first use. */
+typedef enum skua_executor_purpose {
+    SKUA_EXECUTOR_BLOCKING, /* the default one: calls that block. As many
+                               threads as skua_thread_pool_executor_new() gives
+                               by default; unbounded */
+    SKUA_EXECUTOR_CPU,   /* work that computes: a thread for each usable core;
+                            unbounded */
+    SKUA_EXECUTOR_NAMES, /* looking up names: 4 threads, 256 calls that wait;
+                            who comes then waits, see skua_queue_policy */
+} skua_executor_purpose;
+
 /** Figures of an executor, each right at some moment of the call. */
 typedef struct skua_executor_stats {
     int64_t submitted;   /* accepted so far */

@@ -34,7 +34,8 @@ static int default_executor_submit(skua_loop *loop, skua_task_fn *fn, void *arg,
                                    skua_future **out_future)
 {
     skua_executor *executor;
-    int status = skui_executor_slot_get(loop->executor_slot, &executor);
+    int status = skui_executor_slot_get(loop->executor_slot,
+                                        SKUA_EXECUTOR_BLOCKING, &executor);
 
     if (status == 0) {
         status = skua_executor_submit(executor, fn, arg, out_future);
