@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "../clock.h"
+#include "../context.h"
 #include "../cores.h"
 #include "../future.h"
 #include "../loop.h"
@@ -242,16 +243,32 @@ static void pool_run(struct skui_pool_worker *worker,
     skua_future_unref(work->future);
 }
 
+struct pool_within {
+    struct skui_pool_worker *worker;
+    const struct skui_work *work;
+};
+
+static int pool_run_within(void *arg)
+{
+    const struct pool_within *within = arg;
+    struct pool_outcome what = {{SKUA_EBROKENPOOL, NULL, NULL}, NULL};
+
+    if (pool_is_broken(within->worker->pool) ||
+        pool_call(within->worker, within->work, &what)) {
+        pool_complete(within->work->future, &what);
+    }
+    return 0;
+}
+
 void skui_pool_run_within(struct skui_pool_worker *worker,
                           const struct skui_work *work)
 {
-    struct pool_outcome what = {{SKUA_EBROKENPOOL, NULL, NULL}, NULL};
+    struct pool_within within = {worker, work};
     struct skui_interrupt *suspended = skui_pool_interrupt_suspend(worker);
     const struct skui_work_self *before = skui_work_set_self(&worker->self);
 
-    if (pool_is_broken(worker->pool) || pool_call(worker, work, &what)) {
-        pool_complete(work->future, &what);
-    }
+    /* It sees no variables of what it runs in the middle of. */
+    (void)skui_context_run_captured(0, pool_run_within, &within);
     (void)skui_work_set_self(before);
     skui_pool_interrupt_resume(worker, suspended);
 }

@@ -373,6 +373,45 @@ TEST(ThreadPoolWait, WhatRunsWithinHasItsOwnToken)
             .await());
 }
 
+/* Nor does it see the variables of what it runs in the middle of. */
+TEST(ThreadPoolWait, WhatRunsWithinHasItsOwnVariables)
+{
+    static skua_context_var var = {};
+    Body body = [&] {
+        skua_executor *executor = nullptr;
+        skua_thread_pool_options options = {};
+        static int value = 7;
+        Body looks = [&] {
+            void *found = &value;
+
+            EXPECT_EQ(0, skua_context_var_get(&var, &found));
+            return 0;
+        };
+        Body outer = [&] {
+            skua_future *future = nullptr;
+            void *found = nullptr;
+
+            EXPECT_EQ(0, skua_executor_submit(executor, pools::run_body, &looks,
+                                              &future));
+            EXPECT_EQ(0, await_and_drop(future));
+            EXPECT_EQ(1, skua_context_var_get(&var, &found));
+            EXPECT_EQ(&value, found);
+            return 0;
+        };
+
+        options.max_workers = 1;
+        EXPECT_EQ(0, skua_thread_pool_executor_new(&options, &executor));
+        EXPECT_EQ(0, skua_loop_set_default_executor(skua_get_running_loop(),
+                                                    executor));
+        EXPECT_EQ(0, skua_context_var_set(&var, &value, nullptr));
+        EXPECT_EQ(0, skua_to_thread(pools::run_body, &outer, nullptr));
+        skua_executor_unref(executor);
+        return 0;
+    };
+
+    EXPECT_EQ(0, skua_run(pools::run_body, &body));
+}
+
 /* Claimed by who waits or by who takes it from the queue, never by both. */
 TEST(ThreadPoolWaitStress, EachPieceRunsOnce)
 {
