@@ -17,8 +17,8 @@ typedef struct skua_thread_pool_options {
     skua_task_fn *initializer; /* run by each thread first; NULL: none. A
                                   negative status breaks the pool */
     void *initializer_arg;     /* borrowed until the pool has ended */
-    size_t max_queued;         /* work that waits at once, beside what as many
-                                  as max_workers threads run; 0: see the policy */
+    size_t max_queued;         /* work that waits at once, beside as much as
+                                  max_workers threads run; 0: see the policy */
     skua_queue_policy policy;  /* when as much waits; GROW needs max_queued 0,
                                   the others need one */
     int64_t idle_ns;           /* a thread that had nothing to do for so long

@@ -164,6 +164,7 @@ TEST(ThreadPoolReport, OfARunnerThatCloses)
     EXPECT_TRUE(logged.has("shut down, but not at its end in time"))
         << logged.all();
     gate.open.release();
+    EXPECT_EQ(0, skua_await(future, nullptr));
     skua_future_unref(future);
 }
 

@@ -323,7 +323,6 @@ TEST(ThreadPoolWait, TakesThemAsTheyComplete)
                                     awaitables.size(), SKUA_FOREVER));
                    while (skua_as_completed_next(&iterator, &done) == 1) {
                        count++;
-                       skua_future_unref(done);
                    }
                    skua_as_completed_fini(&iterator);
                    for (const skua_awaitable &awaitable : awaitables) {
