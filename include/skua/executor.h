@@ -136,7 +136,8 @@ SKUA_API int skua_executor_submit_named(skua_executor *executor,
                                         size_t bytes, skua_future **out_future);
 
 /**
- * Submit with everything that can be said about work.
+ * Submit with everything that can be said about work. A token that is cancelled
+ * while the submitter waits for room cancels the work, but not the wait.
  * @param work  borrowed during the call
  * @param options  borrowed during the call; NULL: the default
  * @return as skua_executor_submit() and _named(); -EINVAL also when both or

@@ -177,10 +177,9 @@ static void executor_report_late(skua_executor *executor)
 
 static int executor_wait_end(skua_executor *executor, int64_t deadline_ns)
 {
-    const struct skui_work_self *self = skui_work_self();
     int status;
 
-    if (self != NULL && self->executor == executor) {
+    if (skui_work_is_of(executor)) {
         return -EDEADLK;
     }
     status = skui_future_wait_done(executor->ended, deadline_ns);

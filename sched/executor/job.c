@@ -357,9 +357,10 @@ void skui_job_call(struct skui_job *job, struct skui_outcome *outcome,
     struct job_named_call named = {
         job, {{NULL, 0, 0, SIZE_MAX, job_reply_grow}, NULL, false}};
 
-    if (before != NULL && before->executor == job->executor) {
+    if (before != NULL) {
         work.worker = before->worker;
         work.interrupt = before->interrupt;
+        work.outer = before;
     }
     (void)skui_work_set_self(&work);
     if (job->function == NULL) {

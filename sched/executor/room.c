@@ -55,11 +55,13 @@ static void room_hand_on(struct skui_waitq_node *node, bool goes_on)
     }
 }
 
-static bool room_is_own(const skua_executor *executor)
+/* It is full, and the caller cannot wait: nobody may be left to make room. */
+static int room_refuse(struct skui_room *room)
 {
-    const struct skui_work_self *self = skui_work_self();
-
-    return self != NULL && self->executor == executor;
+    skui_spinlock_lock(&room->lock);
+    room->rejected++;
+    skui_spinlock_unlock(&room->lock);
+    return -EDEADLK;
 }
 
 int skui_room_enter_bounded(struct skui_room *room,
@@ -81,13 +83,16 @@ int skui_room_enter_bounded(struct skui_room *room,
         skui_spinlock_unlock(&room->lock);
         return status;
     }
-    if (room_is_own(executor)) { /* it may be who would make room */
+    if (skui_work_is_of(executor)) {
         skui_spinlock_unlock(&room->lock);
-        return -EDEADLK;
+        return room_refuse(room);
     }
     skui_waitq_begin(&node, &room->lock, SKUA_FOREVER);
     node.hand_on = room_hand_on;
     status = skui_waitq_wait(&room->waiters, &node);
+    if (status == -EDEADLK) { /* a loop's callback */
+        return room_refuse(room);
+    }
     return status == SKUI_WAITQ_GRANTED ? node.value : status;
 }
 

@@ -48,10 +48,9 @@ enum {
     EXTRA_DEFAULT_WORKERS = 4,
     SPIN_START_NS = 50000,
     PACE_START_NS = 100000, /* long: short jobs are found to be so */
+    IDLE_DEFAULT_S = 30,
+    IDLE_MAX_S = 24 * 3600,
 };
-
-static const int64_t IDLE_DEFAULT_NS = 30 * SKUA_S;
-static const int64_t IDLE_MAX_NS = 24 * 3600 * SKUA_S;
 
 static _Atomic(uint32_t) pools_so_far; /* relaxed: numbers */
 
@@ -265,11 +264,17 @@ void skui_pool_run_within(struct skui_pool_worker *worker,
 {
     struct pool_within within = {worker, work};
     struct skui_interrupt *suspended = skui_pool_interrupt_suspend(worker);
-    const struct skui_work_self *before = skui_work_set_self(&worker->self);
+    const struct skui_work_self *before = skui_work_self();
+    const struct skui_work_self *outer = worker->self.outer;
 
+    if (before != &worker->self) {
+        worker->self.outer = before;
+    }
+    (void)skui_work_set_self(&worker->self);
     /* It sees no variables of what it runs in the middle of. */
     (void)skui_context_run_captured(0, pool_run_within, &within);
     (void)skui_work_set_self(before);
+    worker->self.outer = outer;
     skui_pool_interrupt_resume(worker, suspended);
 }
 
@@ -410,13 +415,16 @@ static int default_workers(void)
     return workers < MAX_DEFAULT_WORKERS ? workers : MAX_DEFAULT_WORKERS;
 }
 
-/* Of many years: none. */
+/* What ticks can count; 0: for ever, also for what is longer than a day. */
 static uint64_t pool_idle_ticks(int64_t idle_ns)
 {
-    if (idle_ns > IDLE_MAX_NS) {
+    if (idle_ns > IDLE_MAX_S * SKUA_S) {
         return 0;
     }
-    return 1 + skui_clock_ticks_of(idle_ns == 0 ? IDLE_DEFAULT_NS : idle_ns);
+    if (idle_ns == 0) {
+        idle_ns = IDLE_DEFAULT_S * SKUA_S;
+    }
+    return 1 + skui_clock_ticks_of(idle_ns);
 }
 
 static int pool_init(struct skui_thread_pool *pool,

@@ -20,9 +20,11 @@ struct skui_work_self {
     skua_executor *executor; /* whose worker it is; NULL in a process */
     /* Whether the work should stop; NULL: it cannot be told. */
     bool (*should_stop)(const struct skui_work_self *self);
-    void *arg;                        /* for should_stop */
-    struct skui_pool_worker *worker;  /* of a thread pool, else NULL */
-    struct skui_interrupt *interrupt; /* of its work; NULL: it has none */
+    void *arg; /* for should_stop */
+    /* Of the thread, if it is one of a thread pool, whoever's work this is. */
+    struct skui_pool_worker *worker;
+    struct skui_interrupt *interrupt;   /* NULL: it has none; as above */
+    const struct skui_work_self *outer; /* in the middle of which this runs */
 };
 
 /* NULL in a thread that is no worker's. */
@@ -30,6 +32,17 @@ SKUI_NOINLINE const struct skui_work_self *skui_work_self(void);
 /* What it was is returned, to be set again afterwards. */
 SKUI_NOINLINE const struct skui_work_self *
 skui_work_set_self(const struct skui_work_self *self);
+
+/* Whether this thread runs work of `executor`, be it around other work. */
+static inline bool skui_work_is_of(const skua_executor *executor)
+{
+    const struct skui_work_self *self = skui_work_self();
+
+    while (self != NULL && self->executor != executor) {
+        self = self->outer;
+    }
+    return self != NULL;
+}
 
 /* --- thread_pool_wait.c --- */
 

@@ -144,6 +144,27 @@ TEST(ExecutorInline, KnowsItsOwnWork)
     })));
 }
 
+/* Work of a pool's thread is that of the pool, whoever else it is done for. */
+TEST(ExecutorInline, WithinAPoolIsOfThatPool)
+{
+    Own<Inline> executor(kInline);
+    pools::Pool pool(1);
+    const pools::Future outer = pool.submit([&] {
+        return await_and_drop(executor.submit([&] {
+            const pools::Future queued = pool.submit([&] {
+                EXPECT_EQ(-EDEADLK,
+                          skua_executor_shutdown(executor.get(), true, false));
+                return 7;
+            });
+
+            EXPECT_EQ(7, queued.await());
+            return skua_executor_shutdown(pool.get(), true, false);
+        }));
+    });
+
+    EXPECT_EQ(-EDEADLK, outer.await());
+}
+
 TEST(ExecutorThreaded, RunsWorkInOrder)
 {
     Own<Threaded> executor(kThreaded);

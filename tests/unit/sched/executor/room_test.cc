@@ -274,6 +274,7 @@ TEST(RoomSuspend, IsADeadlockInACallbackAndInItsOwnWorker)
     EXPECT_EQ(-EDEADLK, seen.status);
     gate.open.release();
     EXPECT_EQ(-EDEADLK, blocker.await());
+    EXPECT_EQ(2, pool.stats().rejected);
 }
 
 /** Threads and a task that wait for room, and what they were told. */
