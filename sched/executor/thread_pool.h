@@ -58,8 +58,9 @@ struct skui_pool_run {
 };
 
 /*
- * A thread. Its own, once it was started, but for the links; when it has left
- * (skui_pool_leave(), skui_pool_retire()) it is of who joins the thread.
+ * A thread, on cache lines of its own. It owns this once it was started, but
+ * for the links; when it has left (skui_pool_leave(), skui_pool_retire()) who
+ * joins the thread does.
  */
 struct skui_pool_worker {
     struct skui_pool_worker *next;  /* guarded by the pool's lock */
@@ -78,6 +79,7 @@ struct skui_pool_worker {
     _Atomic(unsigned) number; /* in its name */
     skua_future *awaits;      /* guarded by the pool's lock: own work, for
                                  which it waits without limit */
+    char pad_after[SKUI_CACHE_LINE];
 };
 
 /* Lines: what is constant; what all read and few write; what rarely serves. */

@@ -90,7 +90,7 @@ void skui_pool_abandon(void *self)
     (void)pthread_mutex_unlock(&pool->lock);
     if (left != NULL) { /* nobody waits for it; it may be the caller */
         (void)pthread_detach(left->thread);
-        skui_release(left);
+        skui_release_aligned(left);
     }
     skui_pool_disown(pool);
 }

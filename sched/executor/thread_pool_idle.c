@@ -60,8 +60,8 @@ enum {
     TINY_JOB_NS = 1000, /* sharing the queue costs as much */
     WORTH_NS = 200000,  /* of queued work: a few wakes */
     OUTLIER_TICKS = 64,
-    LOOK_EVERY = 16,   /* pushes, at the length of the queue */
-    SAMPLE_EVERY = 16, /* jobs of a worker, as above */
+    LOOK_EVERY = 16,    /* pushes, at the length of the queue */
+    SAMPLE_EVERY = 256, /* jobs of a worker, as above */
     SAMPLE_NS = 5000,
     FINISHING_SPINS = 256,
     FINISHING_YIELDS = 8,

@@ -93,7 +93,7 @@ void skui_pool_join_left(struct skui_pool_worker *worker)
 {
     if (worker != NULL) {
         (void)pthread_join(worker->thread, NULL);
-        skui_release(worker);
+        skui_release_aligned(worker);
     }
 }
 
@@ -167,7 +167,7 @@ static void *pool_thread(void *arg)
 
 int skui_pool_start_worker(struct skui_thread_pool *pool)
 {
-    struct skui_pool_worker *worker = skui_allocate_zeroed(sizeof(*worker));
+    struct skui_pool_worker *worker = skui_allocate_aligned(sizeof(*worker));
     int status;
 
     if (worker == NULL) {
@@ -188,7 +188,7 @@ int skui_pool_start_worker(struct skui_thread_pool *pool)
         (void)skui_fetch_sub_seq_cst(&pool->state,
                                      SKUI_ALIVE_ONE + SKUI_IDLE_ONE);
         skui_pool_wake_all(pool);
-        skui_release(worker);
+        skui_release_aligned(worker);
         return status;
     }
     workers_add(worker);
