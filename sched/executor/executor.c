@@ -69,6 +69,10 @@ int skui_executor_make(const skua_executor_type *type, void *self,
         skui_release(executor);
         return -ENOMEM;
     }
+    if (executor->ended->traced) { /* it is a part, not what somebody made */
+        skui_origin_forget(executor->ended);
+        executor->ended->traced = false;
+    }
     (void)skui_future_set_running(executor->ended);
     executor->type = type;
     executor->self = self;
