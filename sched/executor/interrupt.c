@@ -13,6 +13,8 @@
  * it, so one is not enough. The kernel's timers send signals to a thread; the
  * handler sets its own anew, each time for twice as long, up to a limit. That
  * needs no thread that sends them, which might not be had when it is needed.
+ * The timer goes on without the handler as well, at the longest pause: the race
+ * detector defers signals, and now and then beyond the next system call.
  *
  * The handler is installed without SA_RESTART when interruptible work is
  * submitted for the first time, for the last real-time signal that the program
@@ -42,7 +44,7 @@ enum { PAUSE_FIRST_NS = 50000, PAUSE_MAX_NS = 20000000, NS_PER_S = 1000000000 };
 static pthread_mutex_t chosen_mutex = PTHREAD_MUTEX_INITIALIZER;
 static int chosen; /* 0: none yet; guarded by chosen_mutex */
 
-/* Have one signal sent after a while; 0: none. */
+/* Have a signal sent after a while, and then now and then; 0: none. */
 static void timer_arm(timer_t timer, int64_t pause_ns)
 {
     struct itimerspec when;
@@ -50,6 +52,7 @@ static void timer_arm(timer_t timer, int64_t pause_ns)
     memset(&when, 0, sizeof(when));
     when.it_value.tv_sec = pause_ns / NS_PER_S;
     when.it_value.tv_nsec = pause_ns % NS_PER_S;
+    when.it_interval.tv_nsec = pause_ns == 0 ? 0 : PAUSE_MAX_NS;
     (void)timer_settime(timer, 0, &when, NULL);
 }
 
