@@ -454,6 +454,22 @@ bool skui_future_complete(skua_future *future, struct skui_outcome *outcome)
     return done;
 }
 
+bool skui_future_complete_work(skua_future *future,
+                               struct skui_outcome *outcome)
+{
+    struct skui_completions due = {0};
+    uintptr_t bits = skui_outcome_bits(outcome);
+    bool done;
+
+    if (SKUI_UNLIKELY(bits == SKUI_FUTURE_CANCELLED) &&
+        skui_future_is_of_executor(future)) {
+        bits = SKUI_FUTURE_FAILED | SKUI_FUTURE_UNREAD;
+    }
+    done = skui_future_complete_within(future, outcome, bits, &due);
+    skui_completions_run(&due);
+    return done;
+}
+
 void skui_future_complete_sole(skua_future *future,
                                struct skui_outcome *outcome)
 {
@@ -468,7 +484,8 @@ bool skui_future_set_running(skua_future *future)
     uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
 
     do {
-        if ((state & SKUI_FUTURE_PHASE) != SKUI_FUTURE_PENDING) {
+        if ((state & (SKUI_FUTURE_PHASE | SKUI_FUTURE_RUNNING)) !=
+            SKUI_FUTURE_PENDING) {
             return false;
         }
         /* FU2 acq_rel: keeps the list visible to who takes it. */

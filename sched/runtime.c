@@ -10,6 +10,7 @@
 #include "composite.h"
 #include "cores.h"
 #include "debug.h"
+#include "executor/interrupt.h"
 #include "executor/job.h"
 #include "executor/process/process_pool.h"
 #include "future.h"
@@ -62,6 +63,7 @@ static void runtime_after_fork(void)
     skui_awaited_by_after_fork();
     skui_watchdog_after_fork();
     skui_running_after_fork();
+    skui_interrupt_after_fork();
 }
 
 static void runtime_set_up(void)

@@ -58,6 +58,10 @@ void skui_job_attach(struct skui_job *job);
 /* The executor gives it away: its token forgets it. */
 void skui_job_detach(struct skui_job *job);
 
+/* It was claimed by skui_future_set_running(): false when that was too late, by
+ * which it has failed. skua_job_start() does both. */
+bool skui_job_begin(struct skui_job *job);
+
 /* Call the function of a started job in this thread. */
 void skui_job_call(struct skui_job *job, struct skui_outcome *outcome,
                    skua_buffer **out_answer);
@@ -65,6 +69,10 @@ void skui_job_call(struct skui_job *job, struct skui_outcome *outcome,
 /* Complete a started job with an outcome and a buffer, both taken. */
 void skui_job_complete(struct skui_job *job, struct skui_outcome *outcome,
                        skua_buffer *answer, size_t bytes);
+
+/* The executor has taken back what never began: it ends as cancelled, and the
+ * reference goes. */
+void skui_job_cancel_taken(struct skui_job *job, skua_exception *message);
 
 /*
  * future.c: cancel a started job, if its executor lets it go; with a message,

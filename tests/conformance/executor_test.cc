@@ -309,7 +309,7 @@ TEST_P(ConformanceMany, N159_ATimedOutAwaitInATask)
 
 /* --- shutdown --- */
 
-TEST_F(Conformance, N158_WorkThatRunsMaySayThatItWasCancelled)
+TEST_F(Conformance, N158_WorkThatSaysItWasCancelledHasFailed)
 {
     Executor pool = new_pool(1);
     skua_submit_options options = {};
@@ -325,7 +325,7 @@ TEST_F(Conformance, N158_WorkThatRunsMaySayThatItWasCancelled)
     ASSERT_EQ(0, skua_executor_submit_work(pool.get(), &work, &options, &job));
     for (skua_future *future : {bare, job}) {
         EXPECT_EQ(SKUA_ECANCELED, skua_await(future, nullptr));
-        EXPECT_TRUE(skua_future_cancelled(future));
+        EXPECT_FALSE(skua_future_cancelled(future)); /* it did run */
         skua_future_unref(future);
     }
     skua_cancel_token_unref(token);

@@ -537,7 +537,11 @@ static void after_fail_list(struct skui_job *first, int status,
 
     for (struct skui_job *job = first; job != NULL; job = next) {
         next = job->next;
-        skua_job_fail(&job->future, status, message);
+        if (status == SKUA_ECANCELED) {
+            skui_job_cancel_taken(job, NULL);
+        } else {
+            skua_job_fail(&job->future, status, message);
+        }
     }
 }
 
