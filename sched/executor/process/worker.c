@@ -149,7 +149,7 @@ static int worker_perform(struct skui_worker_end *end,
         .reply = {{NULL, 0, 0, order->reply_limit, worker_reply_grow}, end},
         .function = skui_function_at(message->function),
         .message = message,
-        .self = {NULL, worker_should_stop, NULL},
+        .self = {.should_stop = worker_should_stop},
     };
     struct skui_outcome outcome = {-ENOENT, NULL, NULL};
     int status;
