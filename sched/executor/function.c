@@ -24,6 +24,7 @@ static pthread_mutex_t functions_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(struct skui_function *) functions_buckets[BUCKETS];    /* FN1 */
 static _Atomic(struct skui_function *) functions_by_index[INDEX_MAX]; /* FN1 */
 static _Atomic(uint32_t) functions_count; /* FN1; written under the lock */
+static uint32_t functions_own;            /* of these; guarded by the lock */
 
 static bool name_char_is_good(char c)
 {
@@ -134,7 +135,18 @@ void skui_function_add_own(struct skui_function *function)
 {
     (void)pthread_mutex_lock(&functions_lock);
     function_publish(function);
+    functions_own++;
     (void)pthread_mutex_unlock(&functions_lock);
+}
+
+bool skui_function_is_any(void)
+{
+    bool is_any;
+
+    (void)pthread_mutex_lock(&functions_lock);
+    is_any = skui_function_count() > functions_own;
+    (void)pthread_mutex_unlock(&functions_lock);
+    return is_any;
 }
 
 bool skui_function_is_own(const struct skui_function *function)

@@ -28,6 +28,8 @@ struct skui_function {
  */
 void skui_function_add_own(struct skui_function *function);
 bool skui_function_is_own(const struct skui_function *function);
+/* Whether the program has registered any. */
+bool skui_function_is_any(void);
 
 /* NULL when there is none of that name. */
 const struct skui_function *skui_function_find(const char *name);
