@@ -87,7 +87,70 @@ TEST(ExecutorMapTime, X09_ADeadlineOfTheWorkIsThatOfEachJob)
     }
 }
 
+TEST(ExecutorMapTime, X09_ADeadlineThatPassesStopsAChunkBetweenItsPieces)
+{
+    intptr_t first = -ETIMEDOUT;
+
+    /* Until it was early enough to start: this machine may stand still. */
+    for (int64_t limit_ns = 10 * SKUA_MS; first == -ETIMEDOUT; limit_ns *= 2) {
+        Own own(true);
+        const std::vector<void *> args = numbers(3);
+        skua_submit_options submit = {};
+        skua_map_options options = {};
+        Map map;
+
+        submit.deadline_ns = skua_monotonic() + limit_ns;
+        options.submit = &submit;
+        options.chunksize = 3;
+        ASSERT_EQ(0, skua_executor_map(
+                         own.get(),
+                         [](void *arg) {
+                             EXPECT_EQ(1, as_int(arg)) << "was begun";
+                             while (!skua_work_should_stop()) {
+                                 std::this_thread::yield();
+                             }
+                             return skua_return(arg);
+                         },
+                         args.data(), args.size(), &options, map.out()));
+        first = map.next();
+        if (first == 1) {
+            EXPECT_EQ(-ETIMEDOUT, map.next());
+            EXPECT_EQ(0, map.next());
+        }
+    }
+    EXPECT_EQ(1, first);
+}
+
 /* --- cancelling --- */
+
+TEST_P(ExecutorMap, X09_APieceMayEndAsCancelled)
+{
+    for (const size_t chunksize : {1, 2}) {
+        const Executor pool = new_pool(1);
+        const std::vector<void *> args = numbers(4);
+        skua_map_options options = {};
+
+        options.chunksize = chunksize;
+        EXPECT_EQ(0, run_here([&] {
+                      Map map;
+
+                      EXPECT_EQ(0, skua_executor_map(
+                                       pool.get(),
+                                       [](void *arg) {
+                                           return as_int(arg) == 2
+                                                      ? SKUA_ECANCELED
+                                                      : skua_return(arg);
+                                       },
+                                       args.data(), args.size(), &options,
+                                       map.out()));
+                      EXPECT_EQ(1, map.next());
+                      EXPECT_EQ(SKUA_ECANCELED, map.next());
+                      EXPECT_EQ(0, map.next());
+                      return 0;
+                  }));
+        finish(pool);
+    }
+}
 
 TEST_P(ConformanceMany, X09_ACancelledTaskMayGoOn)
 {
