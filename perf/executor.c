@@ -87,6 +87,45 @@ static int threads_map(skua_executor *executor, int64_t count,
                                     out_map);
 }
 
+/* --- processes --- */
+
+#define NOTHING "perf.nothing"
+
+static int do_nothing_named(const void *data, size_t bytes, skua_reply *reply)
+{
+    (void)data;
+    (void)bytes;
+    (void)reply;
+    return 0;
+}
+
+static int processes_make(skua_executor **out_executor)
+{
+    return skua_process_pool_executor_new(NULL, out_executor);
+}
+
+static int processes_submit(skua_executor *executor, skua_future **out_future)
+{
+    return skua_executor_submit_named(executor, NOTHING, NULL, 0, out_future);
+}
+
+static int next_named(void *arg, skua_work *out_work)
+{
+    struct range *range = arg;
+
+    out_work->name = NOTHING;
+    return range->left-- > 0;
+}
+
+static int processes_map(skua_executor *executor, int64_t count,
+                         const skua_map_options *options, skua_map **out_map)
+{
+    struct range range = {count};
+
+    return skua_executor_map_source(executor, next_named, &range, options,
+                                    out_map);
+}
+
 /* --- the questions --- */
 
 static void ask_in_task(struct executor *executor, int window)
@@ -230,8 +269,10 @@ int main(int argc, char **argv)
     static const struct kind kinds[] = {
         {"threads", threads_make, threads_submit, threads_submit_here,
          threads_map},
+        {"processes", processes_make, processes_submit, processes_submit,
+         processes_map},
     };
-    static const char *const names[] = {"threads", NULL};
+    static const char *const names[] = {"threads", "processes", NULL};
     struct harness harness = {
         .question = "executor",
         .count = 100000,
@@ -239,6 +280,9 @@ int main(int argc, char **argv)
         .variants = names,
     };
 
+    harness_check(skua_function_register(NOTHING, do_nothing_named),
+                  "skua_function_register");
+    harness_check(skua_fork_server_start(), "skua_fork_server_start");
     harness_start(&harness, argc, argv);
     harness.loops = 1; /* the questions say so */
     for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
