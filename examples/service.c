@@ -129,8 +129,11 @@ static int serve_until_signal(void *arg)
     struct server *server = arg;
     const struct service *service = server->service;
     unsigned loops = skua_runner_loops(server->runner);
-    int status = skua_future_new(NULL, &server->stopped);
+    int status = service->starting == NULL ? 0 : service->starting();
 
+    if (status == 0) {
+        status = skua_future_new(NULL, &server->stopped);
+    }
     if (status < 0) {
         return status;
     }
@@ -150,6 +153,9 @@ static int serve_until_signal(void *arg)
         }
     }
     acceptors_stop(server);
+    if (service->drain != NULL) {
+        service->drain();
+    }
     skua_future_unref(server->stopped);
     return status;
 }
