@@ -2,9 +2,11 @@
 /*
  * prime_service.c - HTTP in, CPU work elsewhere, JSON out:
  *
- *   prime_service [--executor threads|processes] [--workers N] [--queue N]
- *                 [--deadline-ms N] [--host H] [--port P] [--loops N]
- *   prime_service --self-test [--executor threads|processes]
+ *   prime_service [--executor threads|processes|nats] [--nats URLS]
+ *                 [--workers N] [--queue N] [--deadline-ms N]
+ *                 [--host H] [--port P] [--loops N]
+ *   prime_service --self-test [--executor threads|processes|nats] [--nats URLS]
+ *   prime_service --worker [--workers N] [--nats URLS]
  *
  *   /primes?below=N   how many primes there are below N, up to 10,000,000
  *   /prime/N          whether N is one, up to 10^15
@@ -18,6 +20,9 @@
  * waits longer only makes it worse. Each request has a deadline: then the
  * answer is 504, and a token tells its work to stop. At SIGTERM or SIGINT no
  * connections are taken, what is under way is answered, and the program ends.
+ *
+ * With nats the work goes to workers on any number of machines, which are the
+ * third form; at a signal they finish what they have.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -48,10 +53,12 @@ enum {
 /* Constant while it serves, but for the counts. */
 static struct {
     const char *kind; /* of executor */
+    const char *nats; /* servers; NULL: one on this machine */
     long workers;     /* 0: as many as cores */
     long queue;       /* more that wait; 0: 64 */
     long deadline_ms;
-    bool tests; /* the program tests itself */
+    bool tests;     /* the program tests itself */
+    bool is_worker; /* it computes for others */
 
     skua_executor *executor;
     skua_cancel_token *stop; /* of all work */
@@ -65,6 +72,7 @@ static struct {
     atomic_llong failed;   /* with 500 */
 
     struct prime_test test;
+    skua_nats_worker *worker; /* of the test */
     skua_task *test_task;
 } self = {.kind = "threads", .queue = 64, .deadline_ms = DEADLINE_MS};
 
@@ -166,7 +174,8 @@ static int register_functions(void)
 
 static bool kind_is_known(const char *kind)
 {
-    return strcmp(kind, "threads") == 0 || strcmp(kind, "processes") == 0;
+    return strcmp(kind, "threads") == 0 || strcmp(kind, "processes") == 0 ||
+           strcmp(kind, "nats") == 0;
 }
 
 static int make_threads(void)
@@ -193,6 +202,35 @@ static int make_processes(void)
     return skua_process_pool_executor_new(&options, &self.executor);
 }
 
+static skua_nats_worker_options worker_options(void)
+{
+    const skua_nats_worker_options options = {
+        .nats = {.urls = self.nats, .name = "prime_service"},
+        .workers = (int)self.workers,
+    };
+
+    return options;
+}
+
+/* On the loop of the main task; the test needs no other worker than its own. */
+static int make_nats(void)
+{
+    const skua_nats_executor_options options = {
+        .nats = {.urls = self.nats, .name = "prime_service"},
+        .max_in_flight = (size_t)self.workers,
+        .max_queued = (size_t)self.queue,
+        .policy = SKUA_QUEUE_REJECT,
+    };
+    const skua_nats_worker_options worker = worker_options();
+    skua_loop *loop = skua_get_running_loop();
+    int status = skua_nats_executor_new(loop, &options, &self.executor);
+
+    if (status == 0 && self.tests) {
+        status = skua_nats_worker_new(loop, &worker, &self.worker);
+    }
+    return status;
+}
+
 /* In the main task. */
 static int start(void)
 {
@@ -200,6 +238,9 @@ static int start(void)
 
     if (status < 0) {
         return status;
+    }
+    if (strcmp(self.kind, "nats") == 0) {
+        return make_nats();
     }
     return strcmp(self.kind, "processes") == 0 ? make_processes()
                                                : make_threads();
@@ -503,12 +544,65 @@ static void drain(void)
         skua_future_unref(self.test_task);
     }
     (void)skua_executor_shutdown_until(self.executor, limit_ns, true);
+    if (self.worker != NULL) {
+        (void)skua_nats_worker_drain(self.worker);
+        (void)skua_nats_worker_wait(self.worker);
+        skua_nats_worker_unref(self.worker);
+    }
 }
 
 static void finish(void)
 {
     skua_executor_unref(self.executor);
     skua_cancel_token_unref(self.stop);
+}
+
+/* --- a worker for others ------------------------------------------------ */
+
+struct watch {
+    skua_nats_worker *worker;
+    skua_loop *loop;
+    int signal_fd;
+};
+
+static void on_signal(void *arg)
+{
+    struct watch *watch = arg;
+
+    (void)skua_loop_remove_reader(watch->loop, watch->signal_fd);
+    (void)skua_nats_worker_drain(watch->worker);
+}
+
+/* In the main task: compute until a signal comes, and finish what it has. */
+static int work_for_others(void *arg)
+{
+    const skua_nats_worker_options options = worker_options();
+    struct watch *watch = arg;
+    int status;
+
+    watch->loop = skua_get_running_loop();
+    status = skua_nats_worker_new(watch->loop, &options, &watch->worker);
+    if (status < 0) {
+        return status;
+    }
+    status =
+        skua_loop_add_reader(watch->loop, watch->signal_fd, on_signal, watch);
+    if (status == 0) {
+        status = skua_nats_worker_wait(watch->worker);
+        (void)skua_loop_remove_reader(watch->loop, watch->signal_fd);
+    }
+    skua_nats_worker_unref(watch->worker);
+    return status;
+}
+
+static int work_until_signal(void)
+{
+    const skua_runner_options options = {.loops = 1, .no_sigint = true};
+    struct watch watch = {.signal_fd = service_open_signals()};
+    int status = skua_run_with(&options, work_for_others, &watch, NULL);
+
+    (void)close(watch.signal_fd);
+    return status;
 }
 
 /* --- the program -------------------------------------------------------- */
@@ -530,6 +624,9 @@ static int parse_option(const char *name, const char *value)
     if (strcmp(name, "--executor") == 0) {
         self.kind = value;
         good = kind_is_known(value);
+    } else if (strcmp(name, "--nats") == 0) {
+        self.nats = value;
+        good = true;
     } else if (strcmp(name, "--workers") == 0) {
         good = parse_count(value, 1024, &self.workers);
     } else if (strcmp(name, "--queue") == 0) {
@@ -554,6 +651,10 @@ static int parse_options(int argc, char **argv)
             self.tests = true;
             continue;
         }
+        if (strcmp(argv[i], "--worker") == 0) {
+            self.is_worker = true;
+            continue;
+        }
         if (i + 1 < argc) {
             taken = parse_option(argv[i], argv[i + 1]);
         }
@@ -569,6 +670,16 @@ static int parse_options(int argc, char **argv)
         i++;
     }
     return left;
+}
+
+static void print_usage(void)
+{
+    (void)fprintf(
+        stderr,
+        "usage: prime_service [--executor threads|processes|nats]"
+        " [--nats URLS]\n"
+        "       [--workers N] [--queue N] [--deadline-ms N]\n"
+        "       [--host H] [--port P] [--loops N] [--self-test | --worker]\n");
 }
 
 int main(int argc, char **argv)
@@ -587,20 +698,22 @@ int main(int argc, char **argv)
     self.workers = sysconf(_SC_NPROCESSORS_ONLN);
     left = parse_options(argc, argv);
     if (left < 0) {
-        (void)fprintf(stderr,
-                      "usage: prime_service [--executor threads|processes]"
-                      " [--workers N] [--queue N]\n"
-                      "       [--deadline-ms N] [--host H] [--port P]"
-                      " [--loops N] [--self-test]\n");
+        print_usage();
         return 2;
     }
     status = register_functions();
     if (status == 0 && strcmp(self.kind, "processes") == 0) {
         status = skua_fork_server_start(); /* before there are threads */
     }
+    if (status == 0 && self.is_worker) {
+        status = work_until_signal();
+    }
     if (status < 0) {
         (void)fprintf(stderr, "prime_service: %s\n", skua_strerror(status));
         return 1;
+    }
+    if (self.is_worker) {
+        return 0;
     }
     status = service_main(&service, left, argv);
     finish();

@@ -162,8 +162,7 @@ static int serve_until_signal(void *arg)
 
 /* --- the program -------------------------------------------------------- */
 
-/* SIGINT and SIGTERM as a descriptor, in every thread to come. */
-static int signals_open(void)
+int service_open_signals(void)
 {
     sigset_t set;
 
@@ -218,7 +217,7 @@ int service_main(const struct service *service, int argc, char **argv)
         return 2;
     }
     options.loops = server.loops;
-    server.signal_fd = signals_open();
+    server.signal_fd = service_open_signals();
     status = skua_runner_new(&options, &server.runner);
     if (status == 0) {
         status =

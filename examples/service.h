@@ -32,4 +32,11 @@ struct service {
  */
 int service_main(const struct service *service, int argc, char **argv);
 
+/**
+ * A descriptor that is readable once SIGINT or SIGTERM has come; they are
+ * blocked from now on, in every thread to come as well. service_main() has its
+ * own.
+ */
+int service_open_signals(void);
+
 #endif
