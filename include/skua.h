@@ -16,6 +16,7 @@
 #include <skua/future.h>
 #include <skua/gather.h>
 #include <skua/loop.h>
+#include <skua/map.h>
 #include <skua/memory.h>
 #include <skua/nats.h>
 #include <skua/process_pool.h>

@@ -12,6 +12,7 @@
 #include "debug.h"
 #include "executor/interrupt.h"
 #include "executor/job.h"
+#include "executor/map_work.h"
 #include "executor/process/process_pool.h"
 #include "future.h"
 #include "log.h"
@@ -74,6 +75,7 @@ static void runtime_set_up(void)
     skui_object_class_init(SKUI_OBJECT_WAITER, sizeof(struct skui_waiter));
     skui_object_class_init(SKUI_OBJECT_JOB, sizeof(struct skui_job));
     skui_handle_classes_init();
+    skui_map_work_init();
     skui_debug_init();
     skui_membarrier_init();
     skui_clock_calibrate();

@@ -423,7 +423,7 @@ int skua_nats_worker_new(skua_loop *loop,
     if (fault != NULL) {
         return skua_raise(-EINVAL, "nats: %s", fault);
     }
-    if (skui_function_count() == 0) {
+    if (!skui_function_is_any()) {
         return skua_raise(-ENOENT, "nats: no function is registered");
     }
     status = skui_loop_check_open(loop);
