@@ -51,7 +51,9 @@ static void link_free(struct skui_link *link)
     if (link->fresh >= 0) {
         (void)close(link->fresh);
     }
-    skua_loop_unref(link->loop);
+    if (link->holds_loop) {
+        skua_loop_unref(link->loop);
+    }
     (void)pthread_mutex_destroy(&link->lock);
     skui_release(link->subscriptions);
     skui_release(link->nobody);

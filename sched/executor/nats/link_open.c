@@ -218,7 +218,11 @@ static struct skui_link *link_new(skua_loop *loop)
         link->owners = 1;
         link->fresh = -1;
         link->watched = -1;
-        link->loop = skua_loop_ref(loop);
+        link->loop = loop;
+        link->holds_loop = loop->runner == NULL;
+        if (link->holds_loop) {
+            (void)skua_loop_ref(loop);
+        }
     }
     return link;
 }

@@ -40,7 +40,9 @@ struct skui_link {
     int64_t lost_ns; /* when polling ended last */
     char why[SKUI_NATS_WHY_BYTES];
 
-    skua_loop *loop; /* a reference; constant, as all up to `watched` */
+    skua_loop *loop; /* constant, as all up to `watched`; not touched once it
+                        has closed */
+    bool holds_loop; /* by a reference; a runner's loop is the runner's */
     natsConnection *connection;
     const struct skui_link_user *user;
     void *self;
