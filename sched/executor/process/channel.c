@@ -293,7 +293,7 @@ int skui_channel_request(struct skui_channel *channel,
 {
     struct skui_ring_words *words = &channel->memory->requests;
     bool has_fd = message->bytes > channel->inline_bytes;
-    struct skui_frame frame = skui_frame_of(message, has_fd);
+    struct skui_ring_frame frame = skui_frame_of(message, has_fd);
     void *data;
     int status = skui_ring_reserve(&channel->requests, words,
                                    has_fd ? 0 : message->bytes, &data);

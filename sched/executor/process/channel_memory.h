@@ -70,10 +70,10 @@ static inline uint64_t skui_channel_claim_of(uint64_t id,
     return id * SKUI_CHANNEL_CLAIMS + claim;
 }
 
-static inline struct skui_frame
+static inline struct skui_ring_frame
 skui_frame_of(const struct skui_message *message, bool has_fd)
 {
-    return (struct skui_frame){
+    return (struct skui_ring_frame){
         .id = message->id,
         .bytes = message->bytes,
         .status = message->status,

@@ -475,7 +475,7 @@ static int reply_send(struct skui_worker_end *end,
 static void reply_publish(struct skui_worker_end *end,
                           const struct skui_message *message, bool has_fd)
 {
-    struct skui_frame frame = skui_frame_of(message, has_fd);
+    struct skui_ring_frame frame = skui_frame_of(message, has_fd);
 
     skui_ring_publish(&end->replies, &end->memory->replies, &frame);
     /* PC4 (seq_cst): looked at after the reply was published; one write for
