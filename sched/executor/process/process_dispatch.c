@@ -235,6 +235,11 @@ bool skui_process_revoke(struct skui_job *job)
     struct skui_process_after after = {0};
     bool revoked;
 
+    /* A forked child shares the channels: it would take the work away from its
+     * parent. */
+    if (pool->fork_generation != skui_fork_generation()) {
+        return false;
+    }
     (void)pthread_mutex_lock(&pool->lock);
     revoked = pool_revoke(pool, job, &after);
     if (revoked) {
@@ -311,6 +316,17 @@ static bool job_begin(struct skui_job *job)
     return job->started;
 }
 
+/* What was taken from the list is not sent: it goes to one of `after`. */
+static void queue_drop(struct skui_process_pool *pool, struct skui_job *job,
+                       struct skui_job **list, struct skui_process_after *after)
+{
+    job->where = WHERE_NOWHERE;
+    job->next = *list;
+    *list = job;
+    skui_process_forget(pool, after);
+    skui_source_settle(&pool->source, 1);
+}
+
 /* The first of the list, for `worker`. */
 static void pool_send_first(struct skui_process_pool *pool,
                             struct skui_process_worker *worker,
@@ -320,11 +336,10 @@ static void pool_send_first(struct skui_process_pool *pool,
     int status;
 
     if (job->where == WHERE_REVOKED || !job_begin(job)) {
-        job->where = WHERE_NOWHERE;
-        skui_process_forget(pool, after);
-        skui_source_settle(&pool->source, 1);
-        job->next = after->dropped;
-        after->dropped = job;
+        queue_drop(pool, job,
+                   job->where == WHERE_REVOKED ? &after->revoked
+                                               : &after->dropped,
+                   after);
         return;
     }
     status = worker_send(worker, job, after);
@@ -343,12 +358,8 @@ static void pool_send_first(struct skui_process_pool *pool,
         pool->stalled = true;
         after->wake = true;
     } else {
-        job->where = WHERE_NOWHERE;
-        job->next = after->unsent;
-        after->unsent = job;
         after->unsent_status = status;
-        skui_process_forget(pool, after);
-        skui_source_settle(&pool->source, 1);
+        queue_drop(pool, job, &after->unsent, after);
         return;
     }
     skui_process_enqueue_front(pool, job);
@@ -448,14 +459,11 @@ void skui_process_drop_queue(struct skui_process_pool *pool,
 {
     while (pool->first != NULL) {
         struct skui_job *job = queue_pop(pool);
-        struct skui_job **list =
-            job->where == WHERE_REVOKED ? &after->dropped : &after->failed;
 
-        job->where = WHERE_NOWHERE;
-        job->next = *list;
-        *list = job;
-        skui_process_forget(pool, after);
-        skui_source_settle(&pool->source, 1);
+        queue_drop(pool, job,
+                   job->where == WHERE_REVOKED ? &after->revoked
+                                               : &after->failed,
+                   after);
     }
 }
 
@@ -557,6 +565,10 @@ void skui_process_do_after(struct skui_process_pool *pool,
     for (struct skui_job *job = after->dropped; job != NULL; job = next) {
         next = job->next;
         skua_job_discard(&job->future);
+    }
+    for (struct skui_job *job = after->revoked; job != NULL; job = next) {
+        next = job->next;
+        skua_future_unref(&job->future);
     }
     after_fail_list(after->failed, after->status,
                     after->message[0] == '\0' ? NULL : after->message);

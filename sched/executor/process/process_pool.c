@@ -12,6 +12,7 @@
 #include "process_pool.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -310,7 +311,7 @@ static int pool_open_descriptors(struct skui_process_pool *pool)
 /* One that is all-zero but for its lock; NULL when memory is short. */
 static struct skui_process_pool *pool_make(void)
 {
-    const size_t head = sizeof(pthread_mutex_t);
+    const size_t head = offsetof(struct skui_process_pool, next_free);
     struct skui_process_pool *pool;
 
     skui_spinlock_lock(&free_lock);
@@ -325,6 +326,7 @@ static struct skui_process_pool *pool_make(void)
             return NULL;
         }
         (void)pthread_mutex_init(&pool->lock, NULL);
+        pool->fork_generation = skui_fork_generation();
     } else {
         (void)pthread_mutex_lock(&pool->lock);
         memset((char *)pool + head, 0, sizeof(*pool) - head);

@@ -91,6 +91,7 @@ struct skui_process_worker {
 /* What is left to do without the lock. All-zero: nothing. */
 struct skui_process_after {
     struct skui_job *dropped; /* done, or late: linked by `next` */
+    struct skui_job *revoked; /* whoever revoked them completes them */
     struct skui_job *failed;
     int status;              /* of `failed` */
     struct skui_job *unsent; /* could not be sent to anybody ... */
@@ -107,7 +108,8 @@ struct skui_process_options {
 };
 
 struct skui_process_pool {
-    pthread_mutex_t lock; /* valid for ever, like all of this memory */
+    pthread_mutex_t lock;     /* valid for ever, like all of this memory */
+    uint32_t fork_generation; /* constant, also from one pool to the next */
     struct skui_process_pool *next_free; /* guarded by the list's lock */
     skua_executor *executor; /* constant, as all up to `source`; it lives as
                                 long as the pool */
