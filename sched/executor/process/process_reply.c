@@ -46,9 +46,16 @@ static void reply_fail(struct skui_job *job, const struct skui_message *message)
 static void reply_finish_large(struct skui_job *job,
                                const struct skui_message *message)
 {
+    const struct skui_process_pool *pool = job->place;
     skua_buffer *buffer = NULL;
-    int status = skui_buffer_adopt(message->fd, message->bytes, &buffer);
+    int status;
 
+    if (message->bytes > pool->options.given.max_message_bytes) {
+        (void)close(message->fd); /* a good worker does not send that */
+        skua_job_fail(&job->future, -EMSGSIZE, NULL);
+        return;
+    }
+    status = skui_buffer_adopt(message->fd, message->bytes, &buffer);
     if (status < 0) {
         skua_job_fail(&job->future, status, "the answer could not be mapped");
         return;
@@ -124,47 +131,59 @@ static void ready_fail(struct skui_process_pool *pool,
     skui_process_break(pool, SIGKILL, after, why);
 }
 
-static void reply_ready(struct skui_process_worker *worker,
-                        const struct skui_message *message)
+/* 1; -EPROTO when it was ready before. */
+static int reply_ready(struct skui_process_worker *worker,
+                       const struct skui_message *message)
 {
     struct skui_process_pool *pool = worker->pool;
     struct skui_process_after after = {0};
+    bool is_first;
 
     (void)pthread_mutex_lock(&pool->lock);
-    worker->ready = true;
-    pool->failures = 0;
-    if (message->status < 0) {
-        ready_fail(pool, message, &after);
+    is_first = !worker->ready;
+    if (is_first) {
+        worker->ready = true;
+        pool->failures = 0;
+        if (message->status < 0) {
+            ready_fail(pool, message, &after);
+        }
     }
     (void)pthread_mutex_unlock(&pool->lock);
-    if (message->fd >= 0) {
-        (void)close(message->fd);
-    }
     skui_process_do_after(pool, &after);
+    return is_first ? 1 : -EPROTO;
+}
+
+/* 1; -EPROTO when it has said so before. */
+static int reply_leaving(struct skui_process_worker *worker)
+{
+    struct skui_process_pool *pool = worker->pool;
+    bool is_first;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    is_first = !worker->said_leaving;
+    skui_process_retire(worker);
+    worker->said_leaving = true;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return is_first ? 1 : -EPROTO;
 }
 
 static int reply_handle(struct skui_process_worker *worker,
                         const struct skui_message *message, int received)
 {
-    switch (message->kind) {
-    case SKUI_MESSAGE_REPLY:
+    if (message->kind == SKUI_MESSAGE_REPLY) {
         return reply_take(worker, message, received);
-    case SKUI_MESSAGE_READY:
-        reply_ready(worker, message);
-        return 1;
-    case SKUI_MESSAGE_LEAVING:
-        (void)pthread_mutex_lock(&worker->pool->lock);
-        skui_process_retire(worker);
-        worker->said_leaving = true;
-        (void)pthread_mutex_unlock(&worker->pool->lock);
-        break;
-    default:
-        break;
     }
     if (message->fd >= 0) {
         (void)close(message->fd);
     }
-    return message->kind == SKUI_MESSAGE_LEAVING ? 1 : -EPROTO;
+    switch (message->kind) {
+    case SKUI_MESSAGE_READY:
+        return reply_ready(worker, message);
+    case SKUI_MESSAGE_LEAVING:
+        return reply_leaving(worker);
+    default:
+        return -EPROTO;
+    }
 }
 
 /* --- one worker --- */
@@ -224,15 +243,19 @@ static struct skui_process_pool *pool_of(struct skui_source *source)
     return SKUI_CONTAINER_OF(source, struct skui_process_pool, source);
 }
 
+static bool worker_has_replies(struct skui_process_worker *worker)
+{
+    return !worker->convicted && skui_channel_has_reply(&worker->channel);
+}
+
 /* One that has something, and is not being received from; locked. */
 static struct skui_process_worker *
-pool_find_replies(struct skui_process_pool *pool, uint32_t *from)
+pool_find_replies(const struct skui_process_pool *pool, uint32_t *from)
 {
     while (*from < pool->count) {
         struct skui_process_worker *worker = pool->workers[(*from)++];
 
-        if (!worker->receiving && skui_channel_has_reply(&worker->channel)) {
-            worker->receiving = true;
+        if (!worker->receiving && worker_has_replies(worker)) {
             return worker;
         }
     }
