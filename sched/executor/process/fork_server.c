@@ -42,7 +42,7 @@ static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     pid_t owner;  /* who started it; 0: nobody */
     pid_t server; /* 0: it has died, and was reaped */
-    int control; /* -1: closed */
+    int control;  /* -1: closed */
     uint32_t functions;
 } fork_state = {.control = -1};
 

@@ -19,6 +19,8 @@
 
 #include "../buffer.h"
 
+enum { TAKE_MOST = 256 }; /* of a worker, before others have their turn */
+
 void skui_process_wake(struct skui_process_pool *pool)
 {
     uint64_t one = 1;
@@ -265,19 +267,58 @@ pool_find_replies(const struct skui_process_pool *pool, uint32_t *from)
 static size_t source_poll(struct skui_source *source)
 {
     struct skui_process_pool *pool = pool_of(source);
+    uint32_t from = 0;
+    bool found;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    found = pool_find_replies(pool, &from) != NULL;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return found ? 1 : 0;
+}
+
+/* Done with it for now; locked. Returns whether it must be gone on with: who
+ * looked meanwhile has passed over what came. */
+static bool worker_end_receiving(struct skui_process_worker *worker,
+                                 bool goes_on)
+{
+    bool has_more = worker_has_replies(worker);
+
+    if (has_more && goes_on) {
+        return true;
+    }
+    worker->receiving = false;
+    if (worker->dead || (has_more && worker->pool->armed)) {
+        skui_process_wake(worker->pool); /* it was waited for, or is left */
+    }
+    return false;
+}
+
+/* Called and left locked. */
+static size_t pool_take_from(struct skui_process_worker *worker)
+{
+    struct skui_process_pool *pool = worker->pool;
+    size_t count = 0;
+
+    worker->receiving = true;
+    do {
+        (void)pthread_mutex_unlock(&pool->lock);
+        count += skui_process_receive(worker, TAKE_MOST - count);
+        (void)pthread_mutex_lock(&pool->lock);
+    } while (worker_end_receiving(worker, count < TAKE_MOST));
+    return count;
+}
+
+/* Also when the pool has ended, or its memory is another one's by now. */
+static size_t source_take(struct skui_source *source)
+{
+    struct skui_process_pool *pool = pool_of(source);
     struct skui_process_worker *worker;
     uint32_t from = 0;
     size_t count = 0;
 
     (void)pthread_mutex_lock(&pool->lock);
     while ((worker = pool_find_replies(pool, &from)) != NULL) {
-        (void)pthread_mutex_unlock(&pool->lock);
-        count += skui_process_receive(worker, SKUI_PROCESS_SLOTS);
-        (void)pthread_mutex_lock(&pool->lock);
-        worker->receiving = false;
-        if (worker->dead) {
-            skui_process_wake(pool); /* it was waited for */
-        }
+        count += pool_take_from(worker);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     return count;
@@ -313,8 +354,5 @@ static void source_wake_keeper(struct skui_source *source)
 }
 
 const struct skui_source_ops skui_process_source_ops = {
-    source_poll,
-    source_arm,
-    source_disarm,
-    source_wake_keeper,
+    source_poll, source_arm, source_disarm, source_wake_keeper, source_take,
 };
