@@ -382,6 +382,19 @@ bool skui_channel_revoke(struct skui_channel *channel, uint64_t id)
                             skui_channel_claim_of(id, SKUI_CHANNEL_REVOKED));
 }
 
+bool skui_channel_is_claimed(const struct skui_channel *channel, uint64_t id)
+{
+    /* relaxed: for people */
+    return skui_load_relaxed(skui_channel_claim_word(channel->memory, id)) ==
+           skui_channel_claim_of(id, SKUI_CHANNEL_CLAIMED);
+}
+
+uint64_t skui_channel_claimed_at(const struct skui_channel *channel)
+{
+    /* relaxed: as above */
+    return skui_load_relaxed(&channel->memory->claimed_ticks);
+}
+
 void skui_channel_set_spin(struct skui_channel *channel, int64_t spin_ns)
 {
     bool alone = skui_known_cores() < 2 || skui_cores_are_rationed();

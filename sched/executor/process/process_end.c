@@ -16,8 +16,9 @@
 #include "process_pool.h"
 
 #include "../../clock.h"
+#include "../../log.h"
 
-enum { FAILURES_MOST = 10 };
+enum { FAILURES_MOST = 10, NEWS_BYTES = 512 };
 
 /* --- taking jobs out --- */
 
@@ -132,6 +133,22 @@ static void worker_describe(const struct skui_process_worker *worker, char *out,
     }
 }
 
+/* A death which does not break the pool is told to nobody else. Locked; "" when
+ * there is nothing to tell. */
+static void worker_describe_death(const struct skui_process_worker *worker,
+                                  const char *why, char *out, size_t bytes)
+{
+    const struct skui_process_pool *pool = worker->pool;
+    const char *name = skui_process_running(worker);
+
+    out[0] = '\0';
+    if (!pool->broken && pool->options.given.restart == SKUA_RESTART_ALWAYS) {
+        (void)snprintf(out, bytes, "process pool: %s%s%.128s%s", why,
+                       name == NULL ? "" : " while it ran \"",
+                       name == NULL ? "" : name, name == NULL ? "" : "\"");
+    }
+}
+
 static bool worker_left_well(const struct skui_process_worker *worker)
 {
     return worker->said_leaving && !worker->convicted && worker->load == 0 &&
@@ -186,6 +203,7 @@ void skui_process_bury(struct skui_process_worker *worker)
     struct skui_process_pool *pool = worker->pool;
     struct skui_process_after after = {0};
     char why[SKUI_PROCESS_MESSAGE];
+    char news[NEWS_BYTES] = "";
 
     (void)skui_process_receive(worker, SIZE_MAX);
     if (pool->link_ended && worker->pidfd >= 0) {
@@ -198,11 +216,15 @@ void skui_process_bury(struct skui_process_worker *worker)
     skui_process_retire(worker);
     skui_process_recall(worker);
     if (!worker_left_well(worker)) {
+        worker_describe_death(worker, why, news, sizeof(news));
         pool_note_death(worker, &after, why);
     }
     pool_remove(worker);
     skui_process_pump(pool, &after);
     (void)pthread_mutex_unlock(&pool->lock);
+    if (news[0] != '\0') {
+        skui_log(SKUA_LOG_WARNING, news);
+    }
     skui_process_free_worker(worker);
     skui_process_do_after(pool, &after);
 }

@@ -67,7 +67,9 @@ static void keeper_note_start(struct skui_process_worker *worker,
 {
     struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = worker}};
 
+    (void)pthread_mutex_lock(&worker->pool->lock);
     worker->pid = notice->pid;
+    (void)pthread_mutex_unlock(&worker->pool->lock);
     worker->pidfd = pidfd;
     skui_channel_started(&worker->channel);
     if (notice->status < 0) {

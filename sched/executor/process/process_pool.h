@@ -79,7 +79,7 @@ struct skui_process_worker {
     bool ordered;
     bool has_status; /* `wait_status` is known */
     int wait_status;
-    pid_t pid;             /* 0: not known yet */
+    pid_t pid;             /* 0: not known yet; written under the lock */
     int pidfd;             /* -1: none */
     int start_error;       /* it could not be forked: 0 or a negative errno */
     uint64_t replies_seen; /* at the last tick */
@@ -224,6 +224,13 @@ void skui_process_bury(struct skui_process_worker *worker);
 void skui_process_start_failed(struct skui_process_pool *pool, int error);
 /* As in skua_executor_type. */
 void skui_process_shutdown(void *self, bool cancel_futures);
+
+/* --- process_report.c --- */
+
+/* The name of the function that it runs, as it says; NULL: none. Locked. */
+const char *skui_process_running(const struct skui_process_worker *worker);
+/* As in struct skua_executor: the pool has not ended in time. */
+void skui_process_report(void *self);
 
 /* --- process_pool.c --- */
 

@@ -319,6 +319,8 @@ int skui_worker_end_claim(struct skui_worker_end *end, uint64_t id)
     /* PC5 acq_rel: pairs with skui_channel_revoke(). */
     if (skui_cas_acq_rel(skui_channel_claim_word(end->memory, id), &word,
                          skui_channel_claim_of(id, SKUI_CHANNEL_CLAIMED))) {
+        /* relaxed: for people */
+        skui_store_relaxed(&end->memory->claimed_ticks, skui_clock_ticks());
         return 1;
     }
     /* It was taken back, and maybe its place was used again since. */

@@ -181,6 +181,93 @@ TEST_F(ProcessPoolInside, WhatWasRevokedIsCompletedByItsCanceller)
     EXPECT_TRUE(skua_future_cancelled(two.get()));
 }
 
+/* --- the log --- */
+
+/** What is logged while it lives. */
+class Log
+{
+  public:
+    Log()
+    {
+        EXPECT_EQ(0,
+                  skua_set_logger(
+                      [](skua_log_level level, const char *message, void *arg) {
+                          auto *self = static_cast<Log *>(arg);
+                          const std::scoped_lock guard(self->mutex_);
+
+                          EXPECT_EQ(SKUA_LOG_WARNING, level);
+                          self->messages_.emplace_back(message);
+                      },
+                      this));
+    }
+    Log(const Log &) = delete;
+    Log &operator=(const Log &) = delete;
+    ~Log()
+    {
+        (void)skua_set_logger(nullptr, nullptr);
+    }
+
+    std::vector<std::string> messages()
+    {
+        const std::scoped_lock guard(mutex_);
+        return messages_;
+    }
+
+  private:
+    std::mutex mutex_;
+    std::vector<std::string> messages_; /* guarded by mutex_ */
+};
+
+TEST_F(ProcessPoolInside, ADeathThatBreaksNothingIsLogged)
+{
+    Log log;
+    const Executor pool = new_pool(one_worker(SKUA_RESTART_ALWAYS));
+    const Gate gate;
+    const Future one = submit(pool, "gate", gate.name());
+    const Held held = gate.wait();
+    const Future two = submit(pool, "echo", "x");
+
+    ASSERT_EQ(0, kill(held.pid(), SIGKILL));
+    EXPECT_EQ("x", answered(two));
+    const std::vector<std::string> expected = {
+        "process pool: worker " + std::to_string(held.pid()) +
+        " was killed by signal 9 (Killed) while it ran \"gate\""};
+    EXPECT_EQ(expected, log.messages());
+    finish(pool);
+    EXPECT_EQ(1U, log.messages().size());
+}
+
+TEST_F(ProcessPoolInside, SoIsOneThatRanNothing)
+{
+    Log log;
+    const Executor pool = new_pool(one_worker(SKUA_RESTART_ALWAYS));
+    const auto pid = answered_as<pid_t>(submit(pool, "pid"));
+
+    ASSERT_EQ(0, kill(pid, SIGTERM));
+    while (log.messages().empty()) {
+        (void)sched_yield();
+    }
+    EXPECT_EQ("process pool: worker " + std::to_string(pid) +
+                  " was killed by signal 15 (Terminated)",
+              log.messages().front());
+    EXPECT_NE(pid, answered_as<pid_t>(submit(pool, "pid")));
+    finish(pool);
+}
+
+TEST_F(ProcessPoolInside, OneThatBreaksThePoolIsToldToItsWork)
+{
+    Log log;
+    const Executor pool = new_pool(one_worker(SKUA_RESTART_NEVER));
+    const Gate gate;
+    const Future one = submit(pool, "gate", gate.name());
+    const Held held = gate.wait();
+
+    ASSERT_EQ(0, kill(held.pid(), SIGKILL));
+    EXPECT_EQ(SKUA_EBROKENPOOL, outcome(one));
+    finish(pool);
+    EXPECT_TRUE(log.messages().empty());
+}
+
 /* --- callbacks --- */
 
 /** Returns when another worker's answer has come, or after ten seconds. */
