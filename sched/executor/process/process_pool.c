@@ -414,6 +414,7 @@ int skua_process_pool_executor_new(const skua_process_pool_options *options,
     }
     executor->takes_functions = false;
     executor->shares_buffers = true;
+    executor->report = skui_process_report;
     (void)pthread_mutex_lock(&pool->lock);
     pool->executor = executor;
     (void)pthread_mutex_unlock(&pool->lock);

@@ -268,6 +268,34 @@ TEST_F(ProcessPoolInside, OneThatBreaksThePoolIsToldToItsWork)
     EXPECT_TRUE(log.messages().empty());
 }
 
+TEST_F(ProcessPoolInside, WhatIsStuckAtTheEndIsNamed)
+{
+    Log log;
+    const Executor pool = new_pool(1);
+    const Gate gate;
+    const Future one = submit(pool, "gate", gate.name());
+    Held held = gate.wait();
+    const Future two = submit(pool, "echo", "x");
+
+    EXPECT_EQ(-ETIMEDOUT, skua_executor_shutdown_until(
+                              pool.get(), skua_monotonic() + 1, false));
+    ASSERT_EQ(2U, log.messages().size());
+    const std::string first = log.messages().front();
+    const std::string runs = "process pool: worker " +
+                             std::to_string(held.pid()) +
+                             " has run \"gate\" for ";
+    EXPECT_EQ(runs, first.substr(0, runs.size()));
+    EXPECT_GT(60.0, std::stod(first.substr(runs.size())));
+    EXPECT_NE(std::string::npos,
+              first.find(" and goes on, 1 pieces of work wait behind it"));
+    EXPECT_EQ("process pool: shut down, but not at its end in time: 1 workers "
+              "have work, 0 pieces are queued",
+              log.messages().back());
+    held.let_go();
+    EXPECT_EQ("x", answered(two));
+    finish(pool);
+}
+
 /* --- callbacks --- */
 
 /** Returns when another worker's answer has come, or after ten seconds. */
