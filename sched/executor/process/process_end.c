@@ -56,7 +56,6 @@ static void worker_judge(struct skui_process_worker *worker,
     int slot;
 
     while ((slot = skui_process_youngest(worker, UINT64_MAX)) >= 0) {
-        bool was_first = worker->load == 1;
         struct skui_job *job =
             skui_process_take(worker, worker->slots[slot].id, after);
 
@@ -68,11 +67,7 @@ static void worker_judge(struct skui_process_worker *worker,
         }
         /* It waits again. */
         pool->waiting++;
-        if (was_first) {
-            pool->debt++;
-        } else {
-            after->permits--;
-        }
+        after->ended--;
         skui_process_enqueue_front(pool, job);
     }
 }
@@ -89,6 +84,7 @@ void skui_process_break(struct skui_process_pool *pool, int signal,
         return;
     }
     pool->broken = true;
+    after->closes = SKUA_EBROKENPOOL;
     pool->ordering = 0;
     (void)snprintf(pool->why, sizeof(pool->why), "%s", why);
     after_fail_with(after, why);
@@ -257,7 +253,7 @@ void skui_process_shutdown(void *self, bool cancel_futures)
 {
     struct skui_process_pool *pool = self;
     struct skui_process_after after = {.wake = true};
-    struct skui_process_after cancelled = {0};
+    struct skui_process_after cancelled = {.closes = SKUA_ECLOSED};
 
     (void)pthread_mutex_lock(&pool->lock);
     pool->closed = true;

@@ -33,10 +33,10 @@
 #include <pthread.h>
 
 #include "skua/process_pool.h"
-#include "skua/sync.h"
 
 #include "../../source.h"
 #include "../job.h"
+#include "../room.h"
 #include "channel.h"
 #include "fork_server.h"
 
@@ -97,8 +97,9 @@ struct skui_process_after {
     struct skui_job *unsent; /* could not be sent to anybody ... */
     int unsent_status;       /* ... because of this */
     char message[SKUI_PROCESS_MESSAGE];
-    uint32_t permits; /* to be given back */
-    bool wake;        /* the keeper */
+    uint32_t ended; /* jobs, whose places are given back */
+    int closes;     /* the room is closed, because of this */
+    bool wake;      /* the keeper */
 };
 
 struct skui_process_options {
@@ -119,14 +120,13 @@ struct skui_process_pool {
     int epoll; /* the keeper's */
     int event; /* wakes the keeper; workers write it, too */
     struct skui_source source;
-    skua_semaphore room; /* of the queue, unless that grows */
+    struct skui_room room; /* a place for each job until it has ended */
     /* Guarded by the lock: */
     struct skui_job *first;
     struct skui_job **last;
     size_t queued;  /* in the list */
     size_t waiting; /* accepted, and neither done nor first of a worker */
     size_t waiting_most;
-    uint32_t debt; /* permits that were given back too early */
     struct skui_process_worker **workers; /* max_workers of them */
     uint32_t count;                       /* of these */
     uint32_t ordering;                    /* wanted, and not there yet */
@@ -146,7 +146,6 @@ struct skui_process_pool {
     int64_t delay_ns;               /* the next one after a death */
     uint32_t failures;              /* deaths in a row without anybody ready */
     int64_t submitted;
-    int64_t rejected;
     int64_t restarted;
     pthread_t keeper; /* constant */
     /* The keeper's: */
@@ -190,9 +189,6 @@ void skui_process_drop_queue(struct skui_process_pool *pool,
 void skui_process_welcome(struct skui_process_worker *worker);
 /* Not to be given work any more. */
 void skui_process_retire(struct skui_process_worker *worker);
-/* A job ends which is in no slot. */
-void skui_process_forget(struct skui_process_pool *pool,
-                         struct skui_process_after *after);
 
 /* --- process_dispatch.c --- */
 

@@ -108,13 +108,13 @@ static int reply_take(struct skui_process_worker *worker,
         skui_process_quit_idle(pool, &after);
     }
     (void)pthread_mutex_unlock(&pool->lock);
+    skui_process_do_after(pool, &after); /* a callback may take its time */
     if (job != NULL) {
         reply_complete(job, message, received);
         skui_source_settle(&pool->source, 1);
     } else if (message->fd >= 0) {
         (void)close(message->fd);
     }
-    skui_process_do_after(pool, &after);
     return job != NULL ? 1 : -EPROTO;
 }
 

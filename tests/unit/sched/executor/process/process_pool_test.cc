@@ -296,6 +296,65 @@ TEST_F(ProcessPoolInside, WhatIsStuckAtTheEndIsNamed)
     finish(pool);
 }
 
+/* --- room --- */
+
+/* Also before any worker has come. */
+TEST_F(ProcessPoolInside, ThereIsRoomForAllWorkersAndWhatIsQueued)
+{
+    skua_process_pool_options options = one_worker(SKUA_RESTART_NEVER);
+    options.max_workers = 2;
+    options.max_queued = 3;
+    options.policy = SKUA_QUEUE_REJECT;
+    const Executor pool = new_pool(options);
+    const Gate gate;
+    std::vector<Future> futures;
+    skua_future *none = nullptr;
+
+    for (int i = 0; i < 5; i++) {
+        futures.push_back(submit(pool, "gate", gate.name()));
+    }
+    EXPECT_EQ(-EAGAIN, skua_executor_submit_named(pool.get(), "echo", nullptr,
+                                                  0, &none));
+    for (const Future &future : futures) {
+        gate.wait().let_go();
+        (void)future;
+    }
+    for (const Future &future : futures) {
+        EXPECT_EQ(0, outcome(future));
+    }
+    EXPECT_EQ("x", answered(submit(pool, "echo", "x")));
+    finish(pool);
+}
+
+TEST_F(ProcessPoolInside, WhoWaitsForRoomGoesWhenThePoolIsClosed)
+{
+    skua_process_pool_options options = one_worker(SKUA_RESTART_NEVER);
+    options.max_queued = 1;
+    options.policy = SKUA_QUEUE_SUSPEND;
+    const Executor pool = new_pool(options);
+    const Gate gate;
+    const Future one = submit(pool, "gate", gate.name());
+    Held held = gate.wait();
+    const Future two = submit(pool, "echo", "x");
+    std::atomic<bool> comes = false;
+    std::thread submitter([&] {
+        skua_future *none = nullptr;
+
+        comes = true;
+        EXPECT_EQ(SKUA_ECLOSED, skua_executor_submit_named(pool.get(), "echo",
+                                                           nullptr, 0, &none));
+    });
+
+    while (!comes) {
+        (void)sched_yield();
+    }
+    EXPECT_EQ(0, skua_executor_shutdown(pool.get(), false, false));
+    submitter.join(); /* though its place does not come */
+    held.let_go();
+    EXPECT_EQ("x", answered(two));
+    finish(pool);
+}
+
 /* --- callbacks --- */
 
 /** Returns when another worker's answer has come, or after ten seconds. */
