@@ -18,7 +18,11 @@
 #include "../../clock.h"
 #include "../../log.h"
 
-enum { FAILURES_MOST = 10, NEWS_BYTES = 512 };
+enum {
+    FAILURES_MOST = 10,
+    NEWS_BYTES = 512,
+    LEFT_MOST = SKUI_PROCESS_SLOTS + 2, /* an answer each, READY, LEAVING */
+};
 
 /* --- taking jobs out --- */
 
@@ -34,12 +38,13 @@ static void after_fail_with(struct skui_process_after *after, const char *why)
     (void)snprintf(after->message, sizeof(after->message), "%s", why);
 }
 
-/* All jobs that it still has; it starts no other. */
+/* All jobs that it still has; of these it starts no other. */
 static void worker_fail_all(struct skui_process_worker *worker,
                             struct skui_process_after *after)
 {
     int slot;
 
+    skui_process_recall(worker);
     while ((slot = skui_process_youngest(worker, UINT64_MAX)) >= 0) {
         after_fail(after,
                    skui_process_take(worker, worker->slots[slot].id, after));
@@ -201,7 +206,8 @@ void skui_process_bury(struct skui_process_worker *worker)
     char why[SKUI_PROCESS_MESSAGE];
     char news[NEWS_BYTES] = "";
 
-    (void)skui_process_receive(worker, SIZE_MAX);
+    /* No more than it can have left: another process may have its memory. */
+    (void)skui_process_receive(worker, LEFT_MOST);
     if (pool->link_ended && worker->pidfd >= 0) {
         /* If this process is who inherits it (PR_SET_CHILD_SUBREAPER). */
         (void)waitid(P_PIDFD, (id_t)worker->pidfd, &(siginfo_t){0},

@@ -88,15 +88,17 @@ static void reply_complete(struct skui_job *job,
     }
 }
 
-/* 1; -EPROTO when there is no such job. */
+/* 1; -EPROTO when there is no such job, and was none. */
 static int reply_take(struct skui_process_worker *worker,
                       const struct skui_message *message, int received)
 {
     struct skui_process_pool *pool = worker->pool;
     struct skui_process_after after = {0};
     struct skui_job *job;
+    bool is_late;
 
     (void)pthread_mutex_lock(&pool->lock);
+    is_late = pool->broken; /* the job has failed before */
     job = skui_process_take(worker, message->id, &after);
     if (job != NULL) {
         worker->replies++;
@@ -115,7 +117,7 @@ static int reply_take(struct skui_process_worker *worker,
     } else if (message->fd >= 0) {
         (void)close(message->fd);
     }
-    return job != NULL ? 1 : -EPROTO;
+    return job != NULL || is_late ? 1 : -EPROTO;
 }
 
 static void ready_fail(struct skui_process_pool *pool,
