@@ -9,6 +9,9 @@
 #include "executor/process/payload.h"
 #include "executor/process/process_pool.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+
 namespace
 {
 
@@ -410,6 +413,91 @@ TEST_F(ProcessPoolInside, ASlowCallbackKeepsNobodyFromOtherAnswers)
     finish(pool);
 }
 
+/* --- signals --- */
+
+/** Write "said" to a stream that is flushed at the end, and pass a gate. */
+int say_at_gate(const void *data, size_t bytes, skua_reply *reply)
+{
+    const std::string both = text(data, bytes);
+    const size_t end = both.find(' ');
+    FILE *out = fopen(both.substr(end + 1).c_str(), "w");
+
+    if (out == nullptr || fputs("said", out) < 0) {
+        return -EIO;
+    }
+    return pass_gate_for_sure(both.data(), end, reply);
+}
+
+TEST_F(ProcessPoolInside, WhoWithstandsSigtermEndsWell)
+{
+    const std::string path =
+        testing::TempDir() + "skua-said-" + std::to_string(getpid());
+
+    for (int i = 0; i < 20; i++) {
+        const Executor pool = new_pool(1);
+        const Gate gate;
+        const Future one =
+            submit(pool, "say-at-gate", gate.name() + " " + path);
+        Held held = gate.wait();
+
+        EXPECT_EQ(0, skua_process_pool_terminate_workers(pool.get()));
+        held.let_go();
+        finish(pool);
+        std::ifstream file(path);
+        std::string said;
+        file >> said;
+        EXPECT_EQ("said", said);
+        (void)unlink(path.c_str());
+    }
+}
+
+/* --- kernels --- */
+
+constexpr int kNoFilters = 77; /* exit status: an emulator, perhaps */
+
+/** As a kernel before 5.11. */
+void lack_epoll_pwait2()
+{
+    sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_epoll_pwait2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+        _exit(kNoFilters);
+    }
+}
+
+TEST_F(ProcessPoolInside, TheKeeperSleepsOnOlderKernels)
+{
+    const pid_t child = fork();
+
+    if (child == 0) {
+        lack_epoll_pwait2();
+        (void)alarm(20); /* a keeper that sees nothing hangs */
+        if (skua_fork_server_start() != 0) {
+            _exit(1);
+        }
+        const Executor pool = new_pool(one_worker(SKUA_RESTART_ALWAYS));
+        const Future failed = submit(pool, "exit", bytes_of(3));
+        const bool good = outcome(failed) == SKUA_EBROKENPOOL &&
+                          answered(submit(pool, "echo", "x")) == "x";
+        finish(pool);
+        _exit(good && !HasFailure() ? 0 : 2);
+    }
+    int status = -1;
+    EXPECT_EQ(child, waitpid(child, &status, 0));
+    EXPECT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == kNoFilters) {
+        GTEST_SKIP() << "no seccomp filters here";
+    }
+    EXPECT_EQ(0, WEXITSTATUS(status));
+}
+
 /* --- forked children --- */
 
 TEST_F(ProcessPoolInside, AForkedChildCancelsNothing)
@@ -500,6 +588,7 @@ int main(int argc, char **argv)
         const char *name;
         skua_function_fn *fn;
     } functions[] = {
+        {"say-at-gate", say_at_gate},
         {"forge-ready", forge_ready},
         {"forge-large", forge_large},
         {"fail-at-length", fail_at_length},
