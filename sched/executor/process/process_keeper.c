@@ -7,8 +7,8 @@
  *             work is under way that it is woken for. It looks up each
  *             millisecond while some workers have nothing to do and others more
  *             than one job: of a worker that has answered nothing since the
- * last look, work is taken back, so none waits longer than two of these behind
- * a job of unexpected length.
+ *             last look, work is taken back, so none waits longer than two of
+ *             these behind a job of unexpected length.
  *
  * How a death is seen. By the worker's pidfd; what it died of comes from the
  * fork server, which reaps it. If that takes longer than GRACE_NS the worker is

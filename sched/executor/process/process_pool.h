@@ -10,22 +10,26 @@
  *            list drops it.
  *   sent     in a slot of one worker, and RUNNING for its future. The word of
  *            its id in the channel says whether the worker has claimed it.
- * Until then it can be taken back (skui_channel_revoke()), to be cancelled, or
- * to go to another worker, also after the death of this one. revoked  cancelled
- * while it was queued for the second time: it stays in the list, with a
- * reference of its own, until somebody comes to it. gone     taken out of its
- * slot by whoever completes it, without the lock.
+ *            Until then it can be taken back (skui_channel_revoke()), to be
+ *            cancelled, or to go to another worker, also after the death of
+ *            this one.
+ *   revoked  cancelled while it was queued for the second time: who cancels
+ *            completes it. It stays in the list, with a reference of its own,
+ *            until somebody comes to it.
+ *   gone     taken out of its slot by whoever completes it, without the lock.
  *
  * A worker is in `workers` from before its order is sent until its end is known
  * and what it left behind was taken out. It takes work all the time in between,
- * unless it is full, leaves, or is to quit.
+ * unless it is full, leaves, or is to quit. One thread at a time takes its
+ * answers, and completes them in their order: who has `receiving`, which is
+ * given and taken under the lock. Meanwhile it is not buried.
  *
- *               submit  reply  keeper  cancel  shutdown
- *   submit         -      -      -       -        -     (any thread)
- *   reply          -      x      x       -        -     (`receiving`, by
- * worker) keeper         -      x      x       -        -     (the pool's own
- * thread) cancel         -      -      -       -        -     (any thread)
- *   shutdown       -      -      -       -        -     (any thread)
+ *              submit  reply  keeper  cancel  shutdown
+ *   submit       -       -      -       -        -    (any thread)
+ *   reply        -       x      x       -        -    (`receiving`, by worker)
+ *   keeper       -       x      x       -        -    (the pool's own thread)
+ *   cancel       -       -      -       -        -    (any thread)
+ *   shutdown     -       -      -       -        -    (any thread)
  */
 #ifndef SKUI_EXECUTOR_PROCESS_PROCESS_POOL_H
 #define SKUI_EXECUTOR_PROCESS_PROCESS_POOL_H

@@ -2,11 +2,13 @@
 /*
  * process_reply.c - what comes back from workers.
  * Threads     Any: loops that are awake, or else the keeper (source.h). One at
- * a time takes the replies of a worker: it has `receiving`. Invariants  Nothing
- * that a worker wrote is believed: an answer to no job of its, or a message
- * that cannot be, ends it. Progress    A job's answer costs a lock and, when it
- * has bytes, a copy out of the ring; who completes it calls the program's
- * functions, while the others' rings are left to whoever looks next.
+ *             a time takes the replies of a worker: it has `receiving`.
+ * Invariants  Nothing that a worker wrote is believed: an answer to no job of
+ *             its, or a message that cannot be, ends it. Who is done with a
+ *             worker leaves nothing in its ring that others passed over.
+ * Progress    A job's answer costs a lock and, when it has bytes, a copy out of
+ *             the ring. Who completes it calls the program's functions, with
+ *             nothing held but that worker's replies.
  */
 #include <errno.h>
 #include <signal.h>
