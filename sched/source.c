@@ -50,6 +50,11 @@
  * the gate orders. So a source with nothing to do costs nobody anything: the
  * word that loops look at is 0 (SR4), and its keeper sleeps.
  *
+ * A source with `take` is only looked at inside: who sees something there takes
+ * it after it has left. So completing jobs, which calls the program's
+ * functions, keeps nobody else from what other publishers have; it is the look
+ * that says whether all may sleep.
+ *
  * A bit of `busy` may be seen late, or too long. Seen too long: the gate tells
  * what is in the slot. Seen late: the source is armed, or its keeper ticks.
  */
@@ -132,7 +137,7 @@ static size_t source_poll(struct skui_source *source)
     return taken;
 }
 
-/* Arm it, and take what was published before that. */
+/* Arm it, and take, or see, what was published before that. */
 static size_t source_arm(struct skui_source *source)
 {
     size_t taken = 0;
@@ -143,7 +148,7 @@ static size_t source_arm(struct skui_source *source)
         source->ops->arm(source);
         more = source_poll(source);
         taken += more;
-    } while (more > 0);
+    } while (more > 0 && source->ops->take == NULL);
     return taken;
 }
 
@@ -158,22 +163,25 @@ static size_t source_turn(struct skui_source *source)
     return taken;
 }
 
-/* Returns how much was taken on behalf of who asked meanwhile. */
-static size_t gate_leave(struct skui_source_slot *slot)
+/* After `taken` was taken or seen inside. Returns how much was taken in all,
+ * with what was on behalf of who asked meanwhile. */
+static size_t gate_leave(struct skui_source_slot *slot, size_t taken)
 {
+    struct skui_source *source = slot->source;
+    size_t (*take)(struct skui_source * source) =
+        source == NULL ? NULL : source->ops->take;
     uint32_t state = GATE_HELD;
-    size_t taken = 0;
 
     /* SR1 release: what was done inside is visible to the next one. */
     while (!skui_cas_release(&slot->gate, &state, (uint32_t)GATE_FREE)) {
         /* SR1 acquire: and what the asker did, here. */
         (void)skui_exchange_acquire(&slot->gate, (uint32_t)GATE_HELD);
-        if (slot->source != NULL) {
-            taken += source_turn(slot->source);
+        if (source != NULL) {
+            taken += source_turn(source);
         }
         state = GATE_HELD;
     }
-    return taken;
+    return taken > 0 && take != NULL ? take(source) : taken;
 }
 
 /* --- rest --- */
@@ -198,12 +206,13 @@ static bool source_end_rest(struct skui_source *source)
     return skui_cas_seq_cst(&source->resting, &resting, 0u);
 }
 
-/* Inside, by the keeper; false when there is something to do after all. */
-static bool source_rest(struct skui_source *source)
+/* Inside, by the keeper; false when there is something to do after all. Adds
+ * what it took or saw. */
+static bool source_rest(struct skui_source *source, size_t *inout_taken)
 {
     uint32_t outstanding;
 
-    (void)source_arm(source);
+    *inout_taken += source_arm(source);
     /* SR3 (seq_cst): as below. */
     outstanding = skui_load_seq_cst(&source->outstanding);
     if (outstanding == 0) {
@@ -234,19 +243,20 @@ static bool source_is_quiet(struct skui_source *source)
 
 int64_t skui_source_keep(struct skui_source *source)
 {
+    size_t taken;
     bool rests;
 
     (void)source_end_rest(source);
     if (!gate_try_or_ask(source->slot)) {
         return SKUI_SOURCE_TICK_NS; /* who is inside looks, and then it ticks */
     }
-    (void)source_turn(source);
+    taken = source_turn(source);
     if (source->looks == source->looks_seen && !source->armed) {
-        (void)source_arm(source); /* loops that look are stuck */
+        taken += source_arm(source); /* loops that look are stuck */
     }
     source->looks_seen = source->looks;
-    rests = source_is_quiet(source) && source_rest(source);
-    (void)gate_leave(source->slot);
+    rests = source_is_quiet(source) && source_rest(source, &taken);
+    (void)gate_leave(source->slot, taken);
     return rests ? SKUA_FOREVER : SKUI_SOURCE_TICK_NS;
 }
 
@@ -301,7 +311,7 @@ static size_t slot_look(struct skui_source_slot *slot)
     if (slot->source != NULL) {
         taken = source_look(slot->source);
     }
-    return taken + gate_leave(slot);
+    return gate_leave(slot, taken);
 }
 
 size_t skui_sources_poll(skua_loop *loop)
@@ -339,10 +349,9 @@ size_t skui_sources_give_up(skua_loop *loop)
         struct skui_source_slot *slot = &slots[__builtin_ctzll(bits)];
 
         if (gate_try_or_ask(slot)) {
-            if (slot->source != NULL) {
-                taken += source_turn(slot->source);
-            }
-            taken += gate_leave(slot);
+            size_t found = slot->source == NULL ? 0 : source_turn(slot->source);
+
+            taken += gate_leave(slot, found);
         }
         bits &= bits - 1;
     }
@@ -394,19 +403,19 @@ void skui_source_register(struct skui_source *source,
     skui_store_relaxed(&source->resting, 1u);
     gate_wait(source->slot);
     source->slot->source = source;
-    (void)source_arm(source);
-    (void)gate_leave(source->slot);
+    (void)gate_leave(source->slot, source_arm(source));
 }
 
 void skui_source_unregister(struct skui_source *source)
 {
     struct skui_source_slot *slot = source->slot;
 
-    /* SR4: those that saw it before find the slot empty. */
-    (void)skui_fetch_and_acq_rel(&skui_sources_busy, ~source_bit(source));
     gate_wait(slot);
     slot->source = NULL;
-    (void)gate_leave(slot);
+    /* SR4: those that saw it before find the slot empty; inside, or who looks
+     * could end the keeper's rest and set it again. */
+    (void)skui_fetch_and_acq_rel(&skui_sources_busy, ~source_bit(source));
+    (void)gate_leave(slot, 0);
     table_give_back(source_bit(source));
 }
 

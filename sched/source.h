@@ -36,12 +36,13 @@ struct skui_source;
  * any thread that looks calls them, a loop in the place of its reactor's
  * callbacks. They do not wait, and call nothing of this header but
  * skui_source_expect() and skui_source_settle(). Callbacks that run in poll
- * keep others from looking.
+ * keep others from looking; a source with `take` runs them there.
  */
 struct skui_source_ops {
     /* Take what was published and complete it, in its order; as much as it
      * likes, but 0 only when there was nothing. Returns how much it took,
-     * whether or not that ended jobs. */
+     * whether or not that ended jobs. With `take` it only looks: 0, or more
+     * when there is something. */
     size_t (*poll)(struct skui_source *source);
     /* Whatever is published from here on wakes the keeper, at least the first
      * (seq_cst: before the look of the poll that follows). Called again before
@@ -52,6 +53,12 @@ struct skui_source_ops {
     /* Let the keeper's sleep end, so that it calls skui_source_keep(). Any
      * thread, at any time, also beside the others. */
     void (*wake_keeper)(struct skui_source *source);
+    /* poll has seen something, and others may look again: take and complete
+     * what there is. What it leaves to another thread that is inside already,
+     * that one sees; what it leaves else, it wakes the keeper for, if armed.
+     * Returns as poll. It may come once more when the source is gone, or
+     * another one in its place: that is to give 0. NULL: poll does it. */
+    size_t (*take)(struct skui_source *source);
 };
 
 /* Who looks at a source: one at a time. */

@@ -56,7 +56,8 @@ typedef struct skua_process_pool_options {
     const char *initializer;
     const void *initializer_data; /* NULL with 0 bytes */
     size_t initializer_bytes;
-    size_t max_queued;           /* work that waits at once; 0: no limit */
+    size_t max_queued;           /* work that waits at once, beside as much as
+                                    max_workers run; 0: see the policy */
     skua_queue_policy policy;    /* when as much waits; GROW needs max_queued 0,
                                     the others need one */
     skua_restart_policy restart; /* when a worker dies */

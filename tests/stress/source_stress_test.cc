@@ -34,7 +34,7 @@ class Pool
   public:
     explicit Pool(bool ticks)
     {
-        static const skui_source_ops ops = {Poll, Arm, Disarm, Wake};
+        static const skui_source_ops ops = {Poll, Arm, Disarm, Wake, nullptr};
 
         shared_ = std::make_unique<Shared>();
         skui_source_register(&shared_->source, &ops);

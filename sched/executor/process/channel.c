@@ -293,7 +293,7 @@ int skui_channel_request(struct skui_channel *channel,
 {
     struct skui_ring_words *words = &channel->memory->requests;
     bool has_fd = message->bytes > channel->inline_bytes;
-    struct skui_frame frame = skui_frame_of(message, has_fd);
+    struct skui_ring_frame frame = skui_frame_of(message, has_fd);
     void *data;
     int status = skui_ring_reserve(&channel->requests, words,
                                    has_fd ? 0 : message->bytes, &data);
@@ -380,6 +380,19 @@ bool skui_channel_revoke(struct skui_channel *channel, uint64_t id)
     /* PC5 acq_rel: pairs with skui_worker_end_claim(). */
     return skui_cas_acq_rel(skui_channel_claim_word(channel->memory, id), &sent,
                             skui_channel_claim_of(id, SKUI_CHANNEL_REVOKED));
+}
+
+bool skui_channel_is_claimed(const struct skui_channel *channel, uint64_t id)
+{
+    /* relaxed: for people */
+    return skui_load_relaxed(skui_channel_claim_word(channel->memory, id)) ==
+           skui_channel_claim_of(id, SKUI_CHANNEL_CLAIMED);
+}
+
+uint64_t skui_channel_claimed_at(const struct skui_channel *channel)
+{
+    /* relaxed: as above */
+    return skui_load_relaxed(&channel->memory->claimed_ticks);
 }
 
 void skui_channel_set_spin(struct skui_channel *channel, int64_t spin_ns)

@@ -14,7 +14,8 @@
  *   request              x        -      -     -     x
  *   receive, release     -        x      -     -     x
  *   arm, disarm          -        -      x     -     x
- *   stop, revoke         -        -      -     -     x
+ *   stop, revoke,
+ *   claimed              -        -      -     -     x
  *
  * All calls of the worker's side belong to one thread, skui_worker_end_stops()
  * and skui_worker_end_close() apart.
@@ -171,6 +172,10 @@ void skui_channel_disarm(struct skui_channel *channel);
  * none beside a request of an id with the same place.
  */
 bool skui_channel_revoke(struct skui_channel *channel, uint64_t id);
+/* Whether the worker has begun with a call that was not answered, and when it
+ * began with one last (skui_clock_ticks()): as it says. Any thread. */
+bool skui_channel_is_claimed(const struct skui_channel *channel, uint64_t id);
+uint64_t skui_channel_claimed_at(const struct skui_channel *channel);
 /* Tell the job with this id, if it runs or will, to stop. Any thread. */
 void skui_channel_stop(struct skui_channel *channel, uint64_t id);
 /* How long the worker spins, from its next wait on. Any thread. */

@@ -43,6 +43,8 @@ struct skui_channel_memory {
     SKUI_CACHE_ALIGNED _Atomic(uint32_t) asleep; /* PC3: skui_channel_sleep */
     SKUI_CACHE_ALIGNED _Atomic(uint32_t) armed;  /* PC4 */
     SKUI_CACHE_ALIGNED _Atomic(int64_t) spin_ns; /* relaxed: a setting */
+    /* Relaxed, the worker's: when it claimed a call last. */
+    SKUI_CACHE_ALIGNED _Atomic(uint64_t) claimed_ticks;
     /* Relaxed, the parent's: at an id's place the id itself, once that job
      * should stop. */
     SKUI_CACHE_ALIGNED _Atomic(uint64_t) stops[SKUI_CHANNEL_STOPS];
@@ -70,10 +72,10 @@ static inline uint64_t skui_channel_claim_of(uint64_t id,
     return id * SKUI_CHANNEL_CLAIMS + claim;
 }
 
-static inline struct skui_frame
+static inline struct skui_ring_frame
 skui_frame_of(const struct skui_message *message, bool has_fd)
 {
-    return (struct skui_frame){
+    return (struct skui_ring_frame){
         .id = message->id,
         .bytes = message->bytes,
         .status = message->status,

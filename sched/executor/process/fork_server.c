@@ -42,9 +42,9 @@ static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     pid_t owner;  /* who started it; 0: nobody */
     pid_t server; /* 0: it has died, and was reaped */
-    int control;
+    int control;  /* -1: closed */
     uint32_t functions;
-} fork_state;
+} fork_state = {.control = -1};
 
 /* How many threads there are, or a negative errno. */
 static int fork_count_threads(void)
@@ -64,6 +64,15 @@ static int fork_count_threads(void)
     return count;
 }
 
+/* Locked. */
+static void fork_close_control(void)
+{
+    if (fork_state.control >= 0) {
+        (void)close(fork_state.control);
+        fork_state.control = -1;
+    }
+}
+
 /* Whether the server lives; reaps it if not. Locked. */
 static bool fork_is_alive(void)
 {
@@ -78,7 +87,7 @@ static bool fork_is_alive(void)
     }
     /* ECHILD: the program waits for all children, or ignores SIGCHLD. */
     fork_state.server = 0;
-    (void)close(fork_state.control);
+    fork_close_control();
     return false;
 }
 
@@ -105,9 +114,7 @@ static int fork_launch(void)
         return -error;
     }
     (void)close(ends[1]);
-    if (fork_state.owner != 0 && fork_state.owner != parent) {
-        (void)close(fork_state.control); /* of the process that forked */
-    }
+    fork_close_control(); /* of the process that forked */
     fork_state.owner = parent;
     fork_state.server = child;
     fork_state.control = ends[0];

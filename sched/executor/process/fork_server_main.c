@@ -201,10 +201,22 @@ static void link_want_room(struct server_link *link, bool wants)
     }
 }
 
+static void link_kill_workers(struct server_link *link)
+{
+    link_close(link);
+    for (struct server_worker *worker = link->workers; worker != NULL;
+         worker = worker->next) {
+        if (!worker->has_ended) {
+            (void)kill(worker->pid, SIGKILL);
+        }
+    }
+}
+
 /* Send all that is due, and forget who has ended. */
 static void link_flush(struct server_link *link)
 {
     struct server_worker **where = &link->workers;
+    bool was_open = link->socket >= 0;
     bool has_room = true;
 
     while (*where != NULL) {
@@ -221,18 +233,10 @@ static void link_flush(struct server_link *link)
             where = &worker->next;
         }
     }
-    link_want_room(link, !has_room);
-}
-
-static void link_kill_workers(struct server_link *link)
-{
-    link_close(link);
-    for (struct server_worker *worker = link->workers; worker != NULL;
-         worker = worker->next) {
-        if (!worker->has_ended) {
-            (void)kill(worker->pid, SIGKILL);
-        }
+    if (was_open && link->socket < 0) {
+        link_kill_workers(link); /* nobody hears of them any more */
     }
+    link_want_room(link, !has_room);
 }
 
 /* --- workers --- */

@@ -132,13 +132,6 @@ static bool slot_free(struct skui_process_worker *worker, unsigned slot)
     return worker->load == 0;
 }
 
-void skui_process_forget(struct skui_process_pool *pool,
-                         struct skui_process_after *after)
-{
-    pool->waiting--;
-    after->permits++;
-}
-
 struct skui_job *skui_process_take(struct skui_process_worker *worker,
                                    uint64_t id,
                                    struct skui_process_after *after)
@@ -149,9 +142,8 @@ struct skui_job *skui_process_take(struct skui_process_worker *worker,
     if (job == NULL || worker->slots[slot].id != id) {
         return NULL;
     }
-    if (!slot_free(worker, slot)) {
-        skui_process_forget(worker->pool, after);
-    }
+    worker->pool->waiting -= slot_free(worker, slot) ? 0 : 1;
+    after->ended++;
     return job;
 }
 
@@ -197,7 +189,6 @@ void skui_process_recall(struct skui_process_worker *worker)
         if (worker_revoke(worker, (unsigned)slot, &idle)) {
             skui_process_enqueue_front(worker->pool, job);
             worker->pool->waiting += idle ? 1 : 0;
-            worker->pool->debt += idle ? 1 : 0;
         }
     }
 }
@@ -219,9 +210,8 @@ static bool pool_revoke(struct skui_process_pool *pool, struct skui_job *job,
         !worker_revoke(worker, job->where - WHERE_SLOT, &idle)) {
         return false;
     }
-    if (!idle) {
-        skui_process_forget(pool, after);
-    }
+    pool->waiting -= idle ? 0 : 1;
+    after->ended++;
     skui_source_settle(&pool->source, 1);
     skui_process_pump(pool, after);
     return true;
@@ -235,6 +225,11 @@ bool skui_process_revoke(struct skui_job *job)
     struct skui_process_after after = {0};
     bool revoked;
 
+    /* A forked child shares the channels: it would take the work away from its
+     * parent. */
+    if (pool->fork_generation != skui_fork_generation()) {
+        return false;
+    }
     (void)pthread_mutex_lock(&pool->lock);
     revoked = pool_revoke(pool, job, &after);
     if (revoked) {
@@ -267,8 +262,7 @@ void skui_process_stop(void *self, skua_job *future)
 
 /* --- sending --- */
 
-static int worker_send(struct skui_process_worker *worker, struct skui_job *job,
-                       struct skui_process_after *after)
+static int worker_send(struct skui_process_worker *worker, struct skui_job *job)
 {
     unsigned slot = worker->free_slots[worker->free_count - 1];
     struct skui_message message = {
@@ -295,7 +289,7 @@ static int worker_send(struct skui_process_worker *worker, struct skui_job *job,
     worker->load++;
     if (worker->load == 1) {
         idle_remove(worker);
-        skui_process_forget(worker->pool, after);
+        worker->pool->waiting--;
     } else if (worker->load == 2) {
         worker->pool->crowded++;
     }
@@ -311,6 +305,18 @@ static bool job_begin(struct skui_job *job)
     return job->started;
 }
 
+/* What was taken from the list is not sent: it goes to one of `after`. */
+static void queue_drop(struct skui_process_pool *pool, struct skui_job *job,
+                       struct skui_job **list, struct skui_process_after *after)
+{
+    job->where = WHERE_NOWHERE;
+    job->next = *list;
+    *list = job;
+    pool->waiting--;
+    after->ended++;
+    skui_source_settle(&pool->source, 1);
+}
+
 /* The first of the list, for `worker`. */
 static void pool_send_first(struct skui_process_pool *pool,
                             struct skui_process_worker *worker,
@@ -320,14 +326,13 @@ static void pool_send_first(struct skui_process_pool *pool,
     int status;
 
     if (job->where == WHERE_REVOKED || !job_begin(job)) {
-        job->where = WHERE_NOWHERE;
-        skui_process_forget(pool, after);
-        skui_source_settle(&pool->source, 1);
-        job->next = after->dropped;
-        after->dropped = job;
+        queue_drop(pool, job,
+                   job->where == WHERE_REVOKED ? &after->revoked
+                                               : &after->dropped,
+                   after);
         return;
     }
-    status = worker_send(worker, job, after);
+    status = worker_send(worker, job);
     if (status == 0) {
         return;
     }
@@ -343,12 +348,8 @@ static void pool_send_first(struct skui_process_pool *pool,
         pool->stalled = true;
         after->wake = true;
     } else {
-        job->where = WHERE_NOWHERE;
-        job->next = after->unsent;
-        after->unsent = job;
         after->unsent_status = status;
-        skui_process_forget(pool, after);
-        skui_source_settle(&pool->source, 1);
+        queue_drop(pool, job, &after->unsent, after);
         return;
     }
     skui_process_enqueue_front(pool, job);
@@ -448,14 +449,11 @@ void skui_process_drop_queue(struct skui_process_pool *pool,
 {
     while (pool->first != NULL) {
         struct skui_job *job = queue_pop(pool);
-        struct skui_job **list =
-            job->where == WHERE_REVOKED ? &after->dropped : &after->failed;
 
-        job->where = WHERE_NOWHERE;
-        job->next = *list;
-        *list = job;
-        skui_process_forget(pool, after);
-        skui_source_settle(&pool->source, 1);
+        queue_drop(pool, job,
+                   job->where == WHERE_REVOKED ? &after->revoked
+                                               : &after->failed,
+                   after);
     }
 }
 
@@ -514,22 +512,6 @@ void skui_process_quit_idle(struct skui_process_pool *pool,
 
 /* --- without the lock --- */
 
-static void after_give_back(struct skui_process_pool *pool, uint32_t permits)
-{
-    uint32_t owed;
-
-    if (pool->options.given.max_queued == 0 || permits == 0) {
-        return;
-    }
-    (void)pthread_mutex_lock(&pool->lock);
-    owed = pool->debt < permits ? pool->debt : permits;
-    pool->debt -= owed;
-    (void)pthread_mutex_unlock(&pool->lock);
-    for (; permits > owed; permits--) {
-        (void)skua_semaphore_release(&pool->room);
-    }
-}
-
 static void after_fail_list(struct skui_job *first, int status,
                             const char *message)
 {
@@ -550,13 +532,22 @@ void skui_process_do_after(struct skui_process_pool *pool,
 {
     struct skui_job *next;
 
-    after_give_back(pool, after->permits);
+    if (after->closes != 0) {
+        skui_room_close(&pool->room, after->closes);
+    }
+    for (; after->ended > 0; after->ended--) {
+        skui_room_leave(&pool->room);
+    }
     if (after->wake) {
         skui_process_wake(pool);
     }
     for (struct skui_job *job = after->dropped; job != NULL; job = next) {
         next = job->next;
         skua_job_discard(&job->future);
+    }
+    for (struct skui_job *job = after->revoked; job != NULL; job = next) {
+        next = job->next;
+        skua_future_unref(&job->future);
     }
     after_fail_list(after->failed, after->status,
                     after->message[0] == '\0' ? NULL : after->message);

@@ -16,8 +16,13 @@
 #include "process_pool.h"
 
 #include "../../clock.h"
+#include "../../log.h"
 
-enum { FAILURES_MOST = 10 };
+enum {
+    FAILURES_MOST = 10,
+    NEWS_BYTES = 512,
+    LEFT_MOST = SKUI_PROCESS_SLOTS + 2, /* an answer each, READY, LEAVING */
+};
 
 /* --- taking jobs out --- */
 
@@ -33,12 +38,13 @@ static void after_fail_with(struct skui_process_after *after, const char *why)
     (void)snprintf(after->message, sizeof(after->message), "%s", why);
 }
 
-/* All jobs that it still has; it starts no other. */
+/* All jobs that it still has; of these it starts no other. */
 static void worker_fail_all(struct skui_process_worker *worker,
                             struct skui_process_after *after)
 {
     int slot;
 
+    skui_process_recall(worker);
     while ((slot = skui_process_youngest(worker, UINT64_MAX)) >= 0) {
         after_fail(after,
                    skui_process_take(worker, worker->slots[slot].id, after));
@@ -55,7 +61,6 @@ static void worker_judge(struct skui_process_worker *worker,
     int slot;
 
     while ((slot = skui_process_youngest(worker, UINT64_MAX)) >= 0) {
-        bool was_first = worker->load == 1;
         struct skui_job *job =
             skui_process_take(worker, worker->slots[slot].id, after);
 
@@ -67,11 +72,7 @@ static void worker_judge(struct skui_process_worker *worker,
         }
         /* It waits again. */
         pool->waiting++;
-        if (was_first) {
-            pool->debt++;
-        } else {
-            after->permits--;
-        }
+        after->ended--;
         skui_process_enqueue_front(pool, job);
     }
 }
@@ -88,6 +89,7 @@ void skui_process_break(struct skui_process_pool *pool, int signal,
         return;
     }
     pool->broken = true;
+    after->closes = SKUA_EBROKENPOOL;
     pool->ordering = 0;
     (void)snprintf(pool->why, sizeof(pool->why), "%s", why);
     after_fail_with(after, why);
@@ -129,6 +131,22 @@ static void worker_describe(const struct skui_process_worker *worker, char *out,
     } else {
         (void)snprintf(out, bytes, "worker %d exited with status %d",
                        (int)worker->pid, WEXITSTATUS(status));
+    }
+}
+
+/* A death which does not break the pool is told to nobody else. Locked; "" when
+ * there is nothing to tell. */
+static void worker_describe_death(const struct skui_process_worker *worker,
+                                  const char *why, char *out, size_t bytes)
+{
+    const struct skui_process_pool *pool = worker->pool;
+    const char *name = skui_process_running(worker);
+
+    out[0] = '\0';
+    if (!pool->broken && pool->options.given.restart == SKUA_RESTART_ALWAYS) {
+        (void)snprintf(out, bytes, "process pool: %s%s%.128s%s", why,
+                       name == NULL ? "" : " while it ran \"",
+                       name == NULL ? "" : name, name == NULL ? "" : "\"");
     }
 }
 
@@ -186,8 +204,10 @@ void skui_process_bury(struct skui_process_worker *worker)
     struct skui_process_pool *pool = worker->pool;
     struct skui_process_after after = {0};
     char why[SKUI_PROCESS_MESSAGE];
+    char news[NEWS_BYTES] = "";
 
-    (void)skui_process_receive(worker, SIZE_MAX);
+    /* No more than it can have left: another process may have its memory. */
+    (void)skui_process_receive(worker, LEFT_MOST);
     if (pool->link_ended && worker->pidfd >= 0) {
         /* If this process is who inherits it (PR_SET_CHILD_SUBREAPER). */
         (void)waitid(P_PIDFD, (id_t)worker->pidfd, &(siginfo_t){0},
@@ -198,11 +218,15 @@ void skui_process_bury(struct skui_process_worker *worker)
     skui_process_retire(worker);
     skui_process_recall(worker);
     if (!worker_left_well(worker)) {
+        worker_describe_death(worker, why, news, sizeof(news));
         pool_note_death(worker, &after, why);
     }
     pool_remove(worker);
     skui_process_pump(pool, &after);
     (void)pthread_mutex_unlock(&pool->lock);
+    if (news[0] != '\0') {
+        skui_log(SKUA_LOG_WARNING, news);
+    }
     skui_process_free_worker(worker);
     skui_process_do_after(pool, &after);
 }
@@ -235,7 +259,7 @@ void skui_process_shutdown(void *self, bool cancel_futures)
 {
     struct skui_process_pool *pool = self;
     struct skui_process_after after = {.wake = true};
-    struct skui_process_after cancelled = {0};
+    struct skui_process_after cancelled = {.closes = SKUA_ECLOSED};
 
     (void)pthread_mutex_lock(&pool->lock);
     pool->closed = true;

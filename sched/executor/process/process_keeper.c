@@ -7,14 +7,15 @@
  *             work is under way that it is woken for. It looks up each
  *             millisecond while some workers have nothing to do and others more
  *             than one job: of a worker that has answered nothing since the
- * last look, work is taken back, so none waits longer than two of these behind
- * a job of unexpected length.
+ *             last look, work is taken back, so none waits longer than two of
+ *             these behind a job of unexpected length.
  *
  * How a death is seen. By the worker's pidfd; what it died of comes from the
  * fork server, which reaps it. If that takes longer than GRACE_NS the worker is
  * buried without.
  */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -62,12 +63,25 @@ static void keeper_note_death(struct skui_process_worker *worker)
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
+/* One that dies unseen by pidfd: the server tells. */
+static void keeper_kill_unwatched(const struct skui_process_worker *worker)
+{
+    if (worker->pidfd >= 0) {
+        (void)syscall(SYS_pidfd_send_signal, worker->pidfd, SIGKILL, NULL, 0);
+    } else {
+        /* As long as the server has not reaped it the number is its. */
+        (void)kill(worker->pid, SIGKILL);
+    }
+}
+
 static void keeper_note_start(struct skui_process_worker *worker,
                               const struct skui_fork_notice *notice, int pidfd)
 {
     struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = worker}};
 
+    (void)pthread_mutex_lock(&worker->pool->lock);
     worker->pid = notice->pid;
+    (void)pthread_mutex_unlock(&worker->pool->lock);
     worker->pidfd = pidfd;
     skui_channel_started(&worker->channel);
     if (notice->status < 0) {
@@ -76,9 +90,8 @@ static void keeper_note_start(struct skui_process_worker *worker,
         keeper_note_death(worker);
     } else if (pidfd < 0 || epoll_ctl(worker->pool->epoll, EPOLL_CTL_ADD, pidfd,
                                       &event) < 0) {
-        /* The server has still to reap it, so the number is its. */
         worker->start_error = pidfd < 0 ? -EMFILE : -ENOMEM;
-        (void)kill(notice->pid, SIGKILL);
+        keeper_kill_unwatched(worker);
     }
 }
 
@@ -117,13 +130,30 @@ static void keeper_read_event(const struct skui_process_pool *pool)
     (void)read(pool->event, &count, sizeof(count));
 }
 
+static int keeper_wait(const struct skui_process_pool *pool,
+                       struct epoll_event *events, int64_t limit_ns)
+{
+    const struct timespec limit = {limit_ns / SKUA_S, limit_ns % SKUA_S};
+    int64_t limit_ms = limit_ns / SKUA_MS + 1;
+    int count = epoll_pwait2(pool->epoll, events, EVENTS,
+                             limit_ns == SKUA_FOREVER ? NULL : &limit, NULL);
+
+    if (count >= 0 || errno != ENOSYS) {
+        return count;
+    }
+    if (limit_ns == SKUA_FOREVER) {
+        limit_ms = -1;
+    } else if (limit_ms > INT_MAX) {
+        limit_ms = INT_MAX;
+    }
+    return epoll_wait(pool->epoll, events, EVENTS, (int)limit_ms);
+}
+
 /* Sleep until something happens, for `limit_ns` at most. */
 static void keeper_sleep(struct skui_process_pool *pool, int64_t limit_ns)
 {
     struct epoll_event events[EVENTS];
-    const struct timespec limit = {limit_ns / SKUA_S, limit_ns % SKUA_S};
-    int count = epoll_pwait2(pool->epoll, events, EVENTS,
-                             limit_ns == SKUA_FOREVER ? NULL : &limit, NULL);
+    int count = keeper_wait(pool, events, limit_ns);
 
     for (int i = 0; i < count; i++) {
         void *what = events[i].data.ptr;

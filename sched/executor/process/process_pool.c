@@ -12,6 +12,7 @@
 #include "process_pool.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -22,7 +23,6 @@
 #include "../../memory.h"
 #include "../../spinlock.h"
 #include "../../thread.h"
-#include "../work_self.h"
 
 enum {
     MAX_WORKERS = 1024,
@@ -55,74 +55,62 @@ static int pool_takes(const struct skui_process_pool *pool)
     return pool->closed ? SKUA_ECLOSED : 0;
 }
 
-/* Refused for want of room. */
-static int pool_refuse(struct skui_process_pool *pool)
+/* A place for a job. Who finds none learns whether that is for good. */
+static int pool_enter(struct skui_process_pool *pool)
 {
+    int status = skui_room_enter(&pool->room, pool->executor);
+    int ended;
+
+    if (status == 0) {
+        return 0;
+    }
+    (void)pthread_mutex_lock(&pool->lock);
+    ended = pool_takes(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return ended < 0 ? ended : status;
+}
+
+/* With a place: 0, or why it is not taken. */
+static int pool_accept(struct skui_process_pool *pool, struct skui_job *job)
+{
+    struct skui_process_after after = {0};
     int status;
 
+    job->place = pool;
+    job->revoke = skui_process_revoke;
     (void)pthread_mutex_lock(&pool->lock);
     status = pool_takes(pool);
     if (status == 0) {
-        pool->rejected++;
-        status = -EAGAIN;
+        skui_source_expect(&pool->source, 1);
+        pool->submitted++;
+        pool->waiting++;
+        skui_process_enqueue(pool, job);
+        skui_process_pump(pool, &after);
+        if (pool->waiting > pool->waiting_most) {
+            pool->waiting_most = pool->waiting;
+        }
     }
     (void)pthread_mutex_unlock(&pool->lock);
+    skui_process_do_after(pool, &after);
     return status;
-}
-
-/* Wait for room in the queue, if that has an end. */
-static int pool_wait_room(struct skui_process_pool *pool)
-{
-    const struct skui_work_self *self;
-    int status;
-
-    if (pool->options.given.max_queued == 0) {
-        return 0;
-    }
-    status = skua_semaphore_acquire_nowait(&pool->room);
-    if (status != -EAGAIN) {
-        return status;
-    }
-    if (pool->options.given.policy == SKUA_QUEUE_REJECT) {
-        return pool_refuse(pool);
-    }
-    self = skui_work_self();
-    return self != NULL && self->executor == pool->executor
-               ? -EDEADLK
-               : skua_semaphore_acquire(&pool->room);
 }
 
 static int pool_submit(void *self, skua_job *future)
 {
     struct skui_process_pool *pool = self;
     struct skui_job *job = skui_job_of(future);
-    struct skui_process_after after = {0};
     int status = pool_check(pool, job);
 
     if (status == 0) {
-        status = pool_wait_room(pool);
+        status = pool_enter(pool);
     }
     if (status < 0) {
         return status;
     }
-    job->place = pool;
-    job->revoke = skui_process_revoke;
-    (void)pthread_mutex_lock(&pool->lock);
-    status = pool_takes(pool);
-    pool->waiting++;
-    if (status == 0) {
-        skui_source_expect(&pool->source, 1);
-        pool->submitted++;
-        skui_process_enqueue(pool, job);
-        skui_process_pump(pool, &after);
-    } else {
-        skui_process_forget(pool, &after);
+    status = pool_accept(pool, job);
+    if (status < 0) {
+        skui_room_leave(&pool->room);
     }
-    if (pool->waiting > pool->waiting_most) {
-        pool->waiting_most = pool->waiting;
-    }
-    (void)pthread_mutex_unlock(&pool->lock);
-    skui_process_do_after(pool, &after);
     return status;
 }
 
@@ -135,7 +123,7 @@ static void pool_get_stats(void *self, skua_executor_stats *out_stats)
         .submitted = pool->submitted,
         .queued = (int64_t)pool->waiting,
         .queued_most = (int64_t)pool->waiting_most,
-        .rejected = pool->rejected,
+        .rejected = skui_room_rejected(&pool->room),
         .restarted = pool->restarted,
         .max_workers = pool->options.given.max_workers,
         .workers = (int)pool->count,
@@ -219,9 +207,6 @@ static bool options_are_good(const skua_process_pool_options *options)
     return options->max_workers >= 0 && options->max_workers <= MAX_WORKERS &&
            (options->initializer_data != NULL ||
             options->initializer_bytes == 0) &&
-           (options->policy == SKUA_QUEUE_GROW) == (options->max_queued == 0) &&
-           options->max_queued <= INT32_MAX &&
-           options->policy <= SKUA_QUEUE_REJECT &&
            options->restart <= SKUA_RESTART_ALWAYS &&
            options->max_attempts >= 0 && options->restart_delay_ns >= 0 &&
            options->restart_delay_max_ns >= 0 &&
@@ -244,11 +229,10 @@ static int64_t or_else(int64_t given, int64_t otherwise)
     return given == 0 ? otherwise : given;
 }
 
-static int pool_set_options(struct skui_process_pool *pool,
-                            const skua_process_pool_options *options)
+static void pool_set_options(struct skui_process_pool *pool,
+                             const skua_process_pool_options *options)
 {
     skua_process_pool_options *given = &pool->options.given;
-    const struct skui_function *initializer = NULL;
 
     *given = *options;
     given->max_workers =
@@ -263,7 +247,13 @@ static int pool_set_options(struct skui_process_pool *pool,
         (size_t)or_else((int64_t)given->max_message_bytes, INT64_C(1) << 30);
     given->prefetch = (int)or_else(given->prefetch, PREFETCH);
     pool->delay_ns = given->restart_delay_ns;
-    pool->options.functions = skui_fork_server_functions();
+}
+
+static int pool_set_initializer(struct skui_process_pool *pool,
+                                const skua_process_pool_options *options)
+{
+    const struct skui_function *initializer = NULL;
+
     if (options->initializer == NULL) {
         return 0;
     }
@@ -310,7 +300,7 @@ static int pool_open_descriptors(struct skui_process_pool *pool)
 /* One that is all-zero but for its lock; NULL when memory is short. */
 static struct skui_process_pool *pool_make(void)
 {
-    const size_t head = sizeof(pthread_mutex_t);
+    const size_t head = offsetof(struct skui_process_pool, next_free);
     struct skui_process_pool *pool;
 
     skui_spinlock_lock(&free_lock);
@@ -325,6 +315,7 @@ static struct skui_process_pool *pool_make(void)
             return NULL;
         }
         (void)pthread_mutex_init(&pool->lock, NULL);
+        pool->fork_generation = skui_fork_generation();
     } else {
         (void)pthread_mutex_lock(&pool->lock);
         memset((char *)pool + head, 0, sizeof(*pool) - head);
@@ -353,16 +344,20 @@ static int pool_start(struct skui_process_pool *pool)
 static int pool_init(struct skui_process_pool *pool,
                      const skua_process_pool_options *options)
 {
-    int status = pool_open_descriptors(pool);
+    int status;
 
+    pool_set_options(pool, options);
+    status = skui_room_init(&pool->room, options->policy, options->max_queued,
+                            (size_t)pool->options.given.max_workers);
     if (status == 0) {
-        status = pool_set_options(pool, options);
+        status = pool_open_descriptors(pool);
+    }
+    pool->options.functions = skui_fork_server_functions();
+    if (status == 0) {
+        status = pool_set_initializer(pool, options);
     }
     if (status < 0) {
         return status;
-    }
-    if (options->max_queued > 0) {
-        (void)skua_semaphore_init(&pool->room, (int)options->max_queued);
     }
     pool->workers = skui_allocate((size_t)pool->options.given.max_workers *
                                   sizeof(struct skui_process_worker *));
@@ -412,6 +407,7 @@ int skua_process_pool_executor_new(const skua_process_pool_options *options,
     }
     executor->takes_functions = false;
     executor->shares_buffers = true;
+    executor->report = skui_process_report;
     (void)pthread_mutex_lock(&pool->lock);
     pool->executor = executor;
     (void)pthread_mutex_unlock(&pool->lock);

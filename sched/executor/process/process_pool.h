@@ -10,22 +10,26 @@
  *            list drops it.
  *   sent     in a slot of one worker, and RUNNING for its future. The word of
  *            its id in the channel says whether the worker has claimed it.
- * Until then it can be taken back (skui_channel_revoke()), to be cancelled, or
- * to go to another worker, also after the death of this one. revoked  cancelled
- * while it was queued for the second time: it stays in the list, with a
- * reference of its own, until somebody comes to it. gone     taken out of its
- * slot by whoever completes it, without the lock.
+ *            Until then it can be taken back (skui_channel_revoke()), to be
+ *            cancelled, or to go to another worker, also after the death of
+ *            this one.
+ *   revoked  cancelled while it was queued for the second time: who cancels
+ *            completes it. It stays in the list, with a reference of its own,
+ *            until somebody comes to it.
+ *   gone     taken out of its slot by whoever completes it, without the lock.
  *
  * A worker is in `workers` from before its order is sent until its end is known
  * and what it left behind was taken out. It takes work all the time in between,
- * unless it is full, leaves, or is to quit.
+ * unless it is full, leaves, or is to quit. One thread at a time takes its
+ * answers, and completes them in their order: who has `receiving`, which is
+ * given and taken under the lock. Meanwhile it is not buried.
  *
- *               submit  reply  keeper  cancel  shutdown
- *   submit         -      -      -       -        -     (any thread)
- *   reply          -      x      x       -        -     (`receiving`, by
- * worker) keeper         -      x      x       -        -     (the pool's own
- * thread) cancel         -      -      -       -        -     (any thread)
- *   shutdown       -      -      -       -        -     (any thread)
+ *              submit  reply  keeper  cancel  shutdown
+ *   submit       -       -      -       -        -    (any thread)
+ *   reply        -       x      x       -        -    (`receiving`, by worker)
+ *   keeper       -       x      x       -        -    (the pool's own thread)
+ *   cancel       -       -      -       -        -    (any thread)
+ *   shutdown     -       -      -       -        -    (any thread)
  */
 #ifndef SKUI_EXECUTOR_PROCESS_PROCESS_POOL_H
 #define SKUI_EXECUTOR_PROCESS_PROCESS_POOL_H
@@ -33,10 +37,10 @@
 #include <pthread.h>
 
 #include "skua/process_pool.h"
-#include "skua/sync.h"
 
 #include "../../source.h"
 #include "../job.h"
+#include "../room.h"
 #include "channel.h"
 #include "fork_server.h"
 
@@ -79,7 +83,7 @@ struct skui_process_worker {
     bool ordered;
     bool has_status; /* `wait_status` is known */
     int wait_status;
-    pid_t pid;             /* 0: not known yet */
+    pid_t pid;             /* 0: not known yet; written under the lock */
     int pidfd;             /* -1: none */
     int start_error;       /* it could not be forked: 0 or a negative errno */
     uint64_t replies_seen; /* at the last tick */
@@ -91,13 +95,15 @@ struct skui_process_worker {
 /* What is left to do without the lock. All-zero: nothing. */
 struct skui_process_after {
     struct skui_job *dropped; /* done, or late: linked by `next` */
+    struct skui_job *revoked; /* whoever revoked them completes them */
     struct skui_job *failed;
     int status;              /* of `failed` */
     struct skui_job *unsent; /* could not be sent to anybody ... */
     int unsent_status;       /* ... because of this */
     char message[SKUI_PROCESS_MESSAGE];
-    uint32_t permits; /* to be given back */
-    bool wake;        /* the keeper */
+    uint32_t ended; /* jobs, whose places are given back */
+    int closes;     /* the room is closed, because of this */
+    bool wake;      /* the keeper */
 };
 
 struct skui_process_options {
@@ -107,7 +113,8 @@ struct skui_process_options {
 };
 
 struct skui_process_pool {
-    pthread_mutex_t lock; /* valid for ever, like all of this memory */
+    pthread_mutex_t lock;     /* valid for ever, like all of this memory */
+    uint32_t fork_generation; /* constant, also from one pool to the next */
     struct skui_process_pool *next_free; /* guarded by the list's lock */
     skua_executor *executor; /* constant, as all up to `source`; it lives as
                                 long as the pool */
@@ -117,14 +124,13 @@ struct skui_process_pool {
     int epoll; /* the keeper's */
     int event; /* wakes the keeper; workers write it, too */
     struct skui_source source;
-    skua_semaphore room; /* of the queue, unless that grows */
+    struct skui_room room; /* a place for each job until it has ended */
     /* Guarded by the lock: */
     struct skui_job *first;
     struct skui_job **last;
     size_t queued;  /* in the list */
     size_t waiting; /* accepted, and neither done nor first of a worker */
     size_t waiting_most;
-    uint32_t debt; /* permits that were given back too early */
     struct skui_process_worker **workers; /* max_workers of them */
     uint32_t count;                       /* of these */
     uint32_t ordering;                    /* wanted, and not there yet */
@@ -144,7 +150,6 @@ struct skui_process_pool {
     int64_t delay_ns;               /* the next one after a death */
     uint32_t failures;              /* deaths in a row without anybody ready */
     int64_t submitted;
-    int64_t rejected;
     int64_t restarted;
     pthread_t keeper; /* constant */
     /* The keeper's: */
@@ -188,9 +193,6 @@ void skui_process_drop_queue(struct skui_process_pool *pool,
 void skui_process_welcome(struct skui_process_worker *worker);
 /* Not to be given work any more. */
 void skui_process_retire(struct skui_process_worker *worker);
-/* A job ends which is in no slot. */
-void skui_process_forget(struct skui_process_pool *pool,
-                         struct skui_process_after *after);
 
 /* --- process_dispatch.c --- */
 
@@ -222,6 +224,13 @@ void skui_process_bury(struct skui_process_worker *worker);
 void skui_process_start_failed(struct skui_process_pool *pool, int error);
 /* As in skua_executor_type. */
 void skui_process_shutdown(void *self, bool cancel_futures);
+
+/* --- process_report.c --- */
+
+/* The name of the function that it runs, as it says; NULL: none. Locked. */
+const char *skui_process_running(const struct skui_process_worker *worker);
+/* As in struct skua_executor: the pool has not ended in time. */
+void skui_process_report(void *self);
 
 /* --- process_pool.c --- */
 

@@ -2,11 +2,13 @@
 /*
  * process_reply.c - what comes back from workers.
  * Threads     Any: loops that are awake, or else the keeper (source.h). One at
- * a time takes the replies of a worker: it has `receiving`. Invariants  Nothing
- * that a worker wrote is believed: an answer to no job of its, or a message
- * that cannot be, ends it. Progress    A job's answer costs a lock and, when it
- * has bytes, a copy out of the ring; who completes it calls the program's
- * functions, while the others' rings are left to whoever looks next.
+ *             a time takes the replies of a worker: it has `receiving`.
+ * Invariants  Nothing that a worker wrote is believed: an answer to no job of
+ *             its, or a message that cannot be, ends it. Who is done with a
+ *             worker leaves nothing in its ring that others passed over.
+ * Progress    A job's answer costs a lock and, when it has bytes, a copy out of
+ *             the ring. Who completes it calls the program's functions, with
+ *             nothing held but that worker's replies.
  */
 #include <errno.h>
 #include <signal.h>
@@ -18,6 +20,8 @@
 #include "process_pool.h"
 
 #include "../buffer.h"
+
+enum { TAKE_MOST = 256 }; /* of a worker, before others have their turn */
 
 void skui_process_wake(struct skui_process_pool *pool)
 {
@@ -46,9 +50,16 @@ static void reply_fail(struct skui_job *job, const struct skui_message *message)
 static void reply_finish_large(struct skui_job *job,
                                const struct skui_message *message)
 {
+    const struct skui_process_pool *pool = job->place;
     skua_buffer *buffer = NULL;
-    int status = skui_buffer_adopt(message->fd, message->bytes, &buffer);
+    int status;
 
+    if (message->bytes > pool->options.given.max_message_bytes) {
+        (void)close(message->fd); /* a good worker does not send that */
+        skua_job_fail(&job->future, -EMSGSIZE, NULL);
+        return;
+    }
+    status = skui_buffer_adopt(message->fd, message->bytes, &buffer);
     if (status < 0) {
         skua_job_fail(&job->future, status, "the answer could not be mapped");
         return;
@@ -79,15 +90,17 @@ static void reply_complete(struct skui_job *job,
     }
 }
 
-/* 1; -EPROTO when there is no such job. */
+/* 1; -EPROTO when there is no such job, and was none. */
 static int reply_take(struct skui_process_worker *worker,
                       const struct skui_message *message, int received)
 {
     struct skui_process_pool *pool = worker->pool;
     struct skui_process_after after = {0};
     struct skui_job *job;
+    bool is_late;
 
     (void)pthread_mutex_lock(&pool->lock);
+    is_late = pool->broken; /* the job has failed before */
     job = skui_process_take(worker, message->id, &after);
     if (job != NULL) {
         worker->replies++;
@@ -99,14 +112,14 @@ static int reply_take(struct skui_process_worker *worker,
         skui_process_quit_idle(pool, &after);
     }
     (void)pthread_mutex_unlock(&pool->lock);
+    skui_process_do_after(pool, &after); /* a callback may take its time */
     if (job != NULL) {
         reply_complete(job, message, received);
         skui_source_settle(&pool->source, 1);
     } else if (message->fd >= 0) {
         (void)close(message->fd);
     }
-    skui_process_do_after(pool, &after);
-    return job != NULL ? 1 : -EPROTO;
+    return job != NULL || is_late ? 1 : -EPROTO;
 }
 
 static void ready_fail(struct skui_process_pool *pool,
@@ -124,47 +137,59 @@ static void ready_fail(struct skui_process_pool *pool,
     skui_process_break(pool, SIGKILL, after, why);
 }
 
-static void reply_ready(struct skui_process_worker *worker,
-                        const struct skui_message *message)
+/* 1; -EPROTO when it was ready before. */
+static int reply_ready(struct skui_process_worker *worker,
+                       const struct skui_message *message)
 {
     struct skui_process_pool *pool = worker->pool;
     struct skui_process_after after = {0};
+    bool is_first;
 
     (void)pthread_mutex_lock(&pool->lock);
-    worker->ready = true;
-    pool->failures = 0;
-    if (message->status < 0) {
-        ready_fail(pool, message, &after);
+    is_first = !worker->ready;
+    if (is_first) {
+        worker->ready = true;
+        pool->failures = 0;
+        if (message->status < 0) {
+            ready_fail(pool, message, &after);
+        }
     }
     (void)pthread_mutex_unlock(&pool->lock);
-    if (message->fd >= 0) {
-        (void)close(message->fd);
-    }
     skui_process_do_after(pool, &after);
+    return is_first ? 1 : -EPROTO;
+}
+
+/* 1; -EPROTO when it has said so before. */
+static int reply_leaving(struct skui_process_worker *worker)
+{
+    struct skui_process_pool *pool = worker->pool;
+    bool is_first;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    is_first = !worker->said_leaving;
+    skui_process_retire(worker);
+    worker->said_leaving = true;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return is_first ? 1 : -EPROTO;
 }
 
 static int reply_handle(struct skui_process_worker *worker,
                         const struct skui_message *message, int received)
 {
-    switch (message->kind) {
-    case SKUI_MESSAGE_REPLY:
+    if (message->kind == SKUI_MESSAGE_REPLY) {
         return reply_take(worker, message, received);
-    case SKUI_MESSAGE_READY:
-        reply_ready(worker, message);
-        return 1;
-    case SKUI_MESSAGE_LEAVING:
-        (void)pthread_mutex_lock(&worker->pool->lock);
-        skui_process_retire(worker);
-        worker->said_leaving = true;
-        (void)pthread_mutex_unlock(&worker->pool->lock);
-        break;
-    default:
-        break;
     }
     if (message->fd >= 0) {
         (void)close(message->fd);
     }
-    return message->kind == SKUI_MESSAGE_LEAVING ? 1 : -EPROTO;
+    switch (message->kind) {
+    case SKUI_MESSAGE_READY:
+        return reply_ready(worker, message);
+    case SKUI_MESSAGE_LEAVING:
+        return reply_leaving(worker);
+    default:
+        return -EPROTO;
+    }
 }
 
 /* --- one worker --- */
@@ -224,15 +249,19 @@ static struct skui_process_pool *pool_of(struct skui_source *source)
     return SKUI_CONTAINER_OF(source, struct skui_process_pool, source);
 }
 
+static bool worker_has_replies(struct skui_process_worker *worker)
+{
+    return !worker->convicted && skui_channel_has_reply(&worker->channel);
+}
+
 /* One that has something, and is not being received from; locked. */
 static struct skui_process_worker *
-pool_find_replies(struct skui_process_pool *pool, uint32_t *from)
+pool_find_replies(const struct skui_process_pool *pool, uint32_t *from)
 {
     while (*from < pool->count) {
         struct skui_process_worker *worker = pool->workers[(*from)++];
 
-        if (!worker->receiving && skui_channel_has_reply(&worker->channel)) {
-            worker->receiving = true;
+        if (!worker->receiving && worker_has_replies(worker)) {
             return worker;
         }
     }
@@ -242,19 +271,58 @@ pool_find_replies(struct skui_process_pool *pool, uint32_t *from)
 static size_t source_poll(struct skui_source *source)
 {
     struct skui_process_pool *pool = pool_of(source);
+    uint32_t from = 0;
+    bool found;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    found = pool_find_replies(pool, &from) != NULL;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return found ? 1 : 0;
+}
+
+/* Done with it for now; locked. Returns whether it must be gone on with: who
+ * looked meanwhile has passed over what came. */
+static bool worker_end_receiving(struct skui_process_worker *worker,
+                                 bool goes_on)
+{
+    bool has_more = worker_has_replies(worker);
+
+    if (has_more && goes_on) {
+        return true;
+    }
+    worker->receiving = false;
+    if (worker->dead || (has_more && worker->pool->armed)) {
+        skui_process_wake(worker->pool); /* it was waited for, or is left */
+    }
+    return false;
+}
+
+/* Called and left locked. */
+static size_t pool_take_from(struct skui_process_worker *worker)
+{
+    struct skui_process_pool *pool = worker->pool;
+    size_t count = 0;
+
+    worker->receiving = true;
+    do {
+        (void)pthread_mutex_unlock(&pool->lock);
+        count += skui_process_receive(worker, TAKE_MOST - count);
+        (void)pthread_mutex_lock(&pool->lock);
+    } while (worker_end_receiving(worker, count < TAKE_MOST));
+    return count;
+}
+
+/* Also when the pool has ended, or its memory is another one's by now. */
+static size_t source_take(struct skui_source *source)
+{
+    struct skui_process_pool *pool = pool_of(source);
     struct skui_process_worker *worker;
     uint32_t from = 0;
     size_t count = 0;
 
     (void)pthread_mutex_lock(&pool->lock);
     while ((worker = pool_find_replies(pool, &from)) != NULL) {
-        (void)pthread_mutex_unlock(&pool->lock);
-        count += skui_process_receive(worker, SKUI_PROCESS_SLOTS);
-        (void)pthread_mutex_lock(&pool->lock);
-        worker->receiving = false;
-        if (worker->dead) {
-            skui_process_wake(pool); /* it was waited for */
-        }
+        count += pool_take_from(worker);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     return count;
@@ -290,8 +358,5 @@ static void source_wake_keeper(struct skui_source *source)
 }
 
 const struct skui_source_ops skui_process_source_ops = {
-    source_poll,
-    source_arm,
-    source_disarm,
-    source_wake_keeper,
+    source_poll, source_arm, source_disarm, source_wake_keeper, source_take,
 };

@@ -23,7 +23,7 @@
 #include <errno.h>
 #include <string.h>
 
-_Static_assert(sizeof(struct skui_frame) == SKUI_FRAME_BYTES,
+_Static_assert(sizeof(struct skui_ring_frame) == SKUI_FRAME_BYTES,
                "a header is what frames are multiples of");
 
 static uint64_t ring_size(const struct skui_ring_end *end)
@@ -38,7 +38,7 @@ static uint64_t frame_size(uint64_t payload_bytes)
                                ~(uint64_t)(SKUI_FRAME_BYTES - 1));
 }
 
-static uint64_t frame_payload(const struct skui_frame *frame)
+static uint64_t frame_payload(const struct skui_ring_frame *frame)
 {
     return (frame->flags & SKUI_MESSAGE_HAS_FD) != 0 ? 0 : frame->bytes;
 }
@@ -95,10 +95,10 @@ int skui_ring_reserve(struct skui_ring_end *end, struct skui_ring_words *words,
 }
 
 void skui_ring_publish(struct skui_ring_end *end, struct skui_ring_words *words,
-                       const struct skui_frame *frame)
+                       const struct skui_ring_frame *frame)
 {
     if (end->skip > 0) {
-        struct skui_frame wrap = {.kind = SKUI_MESSAGE_WRAP};
+        struct skui_ring_frame wrap = {.kind = SKUI_MESSAGE_WRAP};
 
         memcpy(end->data + (end->own & end->mask), &wrap, sizeof(wrap));
         end->own += end->skip;
@@ -151,7 +151,7 @@ static int ring_wrap(struct skui_ring_end *end)
 }
 
 static bool frame_is_possible(const struct skui_ring_end *end,
-                              const struct skui_frame *frame, size_t most)
+                              const struct skui_ring_frame *frame, size_t most)
 {
     uint64_t payload = frame_payload(frame);
     uint64_t rest = ring_size(end) - (end->own & end->mask);
@@ -167,7 +167,7 @@ int skui_ring_peek(struct skui_ring_end *end, struct skui_ring_words *words,
                    size_t most, struct skui_message *out_message,
                    size_t *out_used)
 {
-    struct skui_frame frame;
+    struct skui_ring_frame frame;
     unsigned char *at;
     int status = 0;
 

@@ -18,7 +18,7 @@ enum {
 };
 
 /* A header, in shared memory. */
-struct skui_frame {
+struct skui_ring_frame {
     uint64_t id;
     uint64_t bytes; /* of the payload, wherever it is; of a WRAP 0 */
     int32_t status;
@@ -53,7 +53,7 @@ int skui_ring_reserve(struct skui_ring_end *end, struct skui_ring_words *words,
                       size_t bytes, void **out_data);
 /* Publish what was reserved last, of which `frame` says how much is used. */
 void skui_ring_publish(struct skui_ring_end *end, struct skui_ring_words *words,
-                       const struct skui_frame *frame);
+                       const struct skui_ring_frame *frame);
 
 /*
  * The next message, whose payload has at most `most` bytes in the ring.

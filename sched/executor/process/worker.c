@@ -63,7 +63,9 @@ static int worker_reply_grow(struct skua_reply *reply, size_t capacity)
 static int worker_commit_failure(struct skui_worker_end *end,
                                  struct skui_message *answer, const char *text)
 {
-    size_t bytes = text == NULL ? 0 : strnlen(text, SKUI_WORKER_TEXT);
+    size_t most = end->inline_bytes < SKUI_WORKER_TEXT ? end->inline_bytes
+                                                       : SKUI_WORKER_TEXT;
+    size_t bytes = text == NULL ? 0 : strnlen(text, most);
     void *room;
 
     skui_worker_end_abandon(end);

@@ -319,6 +319,8 @@ int skui_worker_end_claim(struct skui_worker_end *end, uint64_t id)
     /* PC5 acq_rel: pairs with skui_channel_revoke(). */
     if (skui_cas_acq_rel(skui_channel_claim_word(end->memory, id), &word,
                          skui_channel_claim_of(id, SKUI_CHANNEL_CLAIMED))) {
+        /* relaxed: for people */
+        skui_store_relaxed(&end->memory->claimed_ticks, skui_clock_ticks());
         return 1;
     }
     /* It was taken back, and maybe its place was used again since. */
@@ -475,7 +477,7 @@ static int reply_send(struct skui_worker_end *end,
 static void reply_publish(struct skui_worker_end *end,
                           const struct skui_message *message, bool has_fd)
 {
-    struct skui_frame frame = skui_frame_of(message, has_fd);
+    struct skui_ring_frame frame = skui_frame_of(message, has_fd);
 
     skui_ring_publish(&end->replies, &end->memory->replies, &frame);
     /* PC4 (seq_cst): looked at after the reply was published; one write for

@@ -10,6 +10,10 @@
  *
  * SourceRestModel (SR3): two submitters and a keeper that lies down. One of the
  * jobs ends. At the end loops can see that the other one is outstanding.
+ *
+ * SourceTakeModel: a source that is taken from outside. A publisher of three
+ * replies, a thread that has seen the first and takes, and a keeper that arms,
+ * looks, takes and sleeps. At the end all is taken.
  */
 #include <gtest/gtest.h>
 
@@ -400,6 +404,123 @@ bool Holds(RestRules rules)
     return Explorer<RestModel>(RestModel{rules}).holds();
 }
 
+/* --- taking outside --- */
+
+struct TakeRules {
+    bool looks_again = true; /* who is done, before others may take */
+};
+
+struct TakeModel {
+    enum { PUBLISHER, TAKER, KEEPER, agents };
+    enum Step : int {
+        TAKE_CLAIM,
+        TAKE_RECEIVE,
+        TAKE_END,
+        TAKE_OVER,
+        TAKE_ARM,
+        TAKE_LOOK,
+        TAKE_SLEEP
+    };
+
+    struct State {
+        int published = 1;
+        int taken = 0;
+        bool flag = false; /* armed: in shared memory */
+        bool receiving = false;
+        bool event = false;
+        bool is_published = true; /* ... and not yet looked at the flag */
+        int taker = TAKE_CLAIM;
+        int keeper = TAKE_ARM;
+
+        auto operator<=>(const State &) const = default;
+    };
+
+    TakeRules rules;
+
+    bool step(int agent, State &s) const
+    {
+        switch (agent) {
+        case PUBLISHER:
+            return publish(s);
+        case TAKER:
+            return s.taker < TAKE_OVER && take(s, s.taker);
+        default:
+            return keep(s);
+        }
+    }
+
+    static bool is_right(const State &s)
+    {
+        return s.taken == s.published && !s.receiving;
+    }
+
+    static bool publish(State &s)
+    {
+        if (s.is_published) {
+            s.event = s.event || s.flag;
+            s.flag = false;
+            s.is_published = false;
+            return true;
+        }
+        s.is_published = s.published < 3;
+        s.published += s.is_published ? 1 : 0;
+        return s.is_published;
+    }
+
+    /* TAKE_CLAIM and TAKE_END are under the pool's lock. */
+    bool take(State &s, int &at) const
+    {
+        if (at == TAKE_CLAIM) {
+            const bool claims = !s.receiving && s.taken < s.published;
+
+            s.receiving = s.receiving || claims;
+            at = claims ? TAKE_RECEIVE : TAKE_OVER;
+        } else if (at == TAKE_RECEIVE) {
+            s.taken = s.published;
+            at = TAKE_END;
+        } else if (rules.looks_again && s.taken < s.published) {
+            at = TAKE_RECEIVE;
+        } else {
+            s.receiving = false;
+            at = TAKE_OVER;
+        }
+        return true;
+    }
+
+    bool keep(State &s) const
+    {
+        const int look =
+            s.taken < s.published && !s.receiving ? TAKE_CLAIM : TAKE_OVER;
+
+        switch (s.keeper) {
+        case TAKE_ARM:
+            s.flag = true;
+            s.keeper = TAKE_LOOK;
+            return true;
+        case TAKE_LOOK:
+            s.keeper = look;
+            return true;
+        case TAKE_OVER:
+            s.keeper = TAKE_SLEEP;
+            return true;
+        case TAKE_SLEEP:
+            if (!s.event) {
+                return false;
+            }
+            s.event = false;
+            s.keeper = TAKE_ARM;
+            return true;
+        default:
+            return take(s, s.keeper);
+        }
+    }
+};
+
+bool Holds(TakeRules rules)
+{
+    return Explorer<TakeModel>(TakeModel{rules}).holds();
+}
+
 } // namespace
 
 TEST(SourceModel, NothingIsLeftWhileAllSleep)
@@ -466,4 +587,14 @@ TEST(SourceRestModel, FailsWithoutASecondLook)
 TEST(SourceRestModel, FailsWhenTheBitStaysClear)
 {
     EXPECT_FALSE(Holds(RestRules{.sets_bit = false}));
+}
+
+TEST(SourceTakeModel, NothingIsLeftWhenOneTakesAndAnotherSleeps)
+{
+    EXPECT_TRUE(Holds(TakeRules{}));
+}
+
+TEST(SourceTakeModel, FailsWhenWhoIsDoneDoesNotLookAgain)
+{
+    EXPECT_FALSE(Holds(TakeRules{.looks_again = false}));
 }

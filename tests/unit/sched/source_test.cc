@@ -29,7 +29,7 @@ class Fake
     Fake()
     {
         skui_runtime_init();
-        static const skui_source_ops ops = {Poll, Arm, Disarm, Wake};
+        static const skui_source_ops ops = {Poll, Arm, Disarm, Wake, nullptr};
 
         fake_ = std::make_unique<Shared>();
         skui_source_register(&fake_->source, &ops);
@@ -355,7 +355,7 @@ TEST(Source, UnregisterWaitsForWhoIsInside)
     holder.join();
     static const skui_source_ops none = {
         [](skui_source *) -> size_t { return 0; }, [](skui_source *) {},
-        [](skui_source *) {}, [](skui_source *) {}};
+        [](skui_source *) {}, [](skui_source *) {}, nullptr};
     skui_source_register(source, &none); // for the destructor
 }
 

@@ -9,9 +9,9 @@ namespace
 
 using namespace channel_ends;
 
-skui_frame Good()
+skui_ring_frame Good()
 {
-    skui_frame frame = {};
+    skui_ring_frame frame = {};
 
     frame.id = 1;
     frame.kind = SKUI_MESSAGE_REPLY;
@@ -22,12 +22,12 @@ class ChannelTrust : public Channel
 {
   protected:
     /// A frame that a worker of ill will writes, with the tail that it tells.
-    void Forge(const skui_frame &frame, uint64_t tail)
+    void Forge(const skui_ring_frame &frame, uint64_t tail)
     {
         std::memcpy(worker_.replies.data, &frame, sizeof(frame));
         skui_store_seq_cst(&worker_.memory->replies.tail, tail);
     }
-    void ExpectRefused(const skui_frame &frame, uint64_t tail)
+    void ExpectRefused(const skui_ring_frame &frame, uint64_t tail)
     {
         skui_message message;
 
@@ -63,7 +63,7 @@ TEST_F(ChannelTrust, RefusesATailThatGoesBack)
 
 TEST_F(ChannelTrust, RefusesAKindThatIsNone)
 {
-    skui_frame frame = Good();
+    skui_ring_frame frame = Good();
 
     frame.kind = SKUI_MESSAGE_KINDS;
     ExpectRefused(frame, 32);
@@ -71,7 +71,7 @@ TEST_F(ChannelTrust, RefusesAKindThatIsNone)
 
 TEST_F(ChannelTrust, RefusesAWrapAtTheBegin)
 {
-    skui_frame frame = Good();
+    skui_ring_frame frame = Good();
 
     frame.kind = SKUI_MESSAGE_WRAP;
     ExpectRefused(frame, 64);
@@ -79,7 +79,7 @@ TEST_F(ChannelTrust, RefusesAWrapAtTheBegin)
 
 TEST_F(ChannelTrust, RefusesAWrapWithNothingBehindIt)
 {
-    skui_frame wrap = {};
+    skui_ring_frame wrap = {};
     skui_message message;
 
     Open();
@@ -93,7 +93,7 @@ TEST_F(ChannelTrust, RefusesAWrapWithNothingBehindIt)
 
 TEST_F(ChannelTrust, RefusesAPayloadBeyondWhatWasPublished)
 {
-    skui_frame frame = Good();
+    skui_ring_frame frame = Good();
 
     frame.bytes = 33;
     ExpectRefused(frame, 64);
@@ -101,7 +101,7 @@ TEST_F(ChannelTrust, RefusesAPayloadBeyondWhatWasPublished)
 
 TEST_F(ChannelTrust, RefusesAPayloadOverTheLimit)
 {
-    skui_frame frame = Good();
+    skui_ring_frame frame = Good();
 
     frame.bytes = skui_ring_most(ring_bytes) + 1;
     ExpectRefused(frame, ring_bytes);
@@ -109,7 +109,7 @@ TEST_F(ChannelTrust, RefusesAPayloadOverTheLimit)
 
 TEST_F(ChannelTrust, RefusesALengthThatOverflows)
 {
-    skui_frame frame = Good();
+    skui_ring_frame frame = Good();
 
     frame.bytes = UINT64_MAX - 8;
     ExpectRefused(frame, ring_bytes);
@@ -117,7 +117,7 @@ TEST_F(ChannelTrust, RefusesALengthThatOverflows)
 
 TEST_F(ChannelTrust, RefusesADescriptorThatWasNotSent)
 {
-    skui_frame frame = Good();
+    skui_ring_frame frame = Good();
 
     frame.flags = SKUI_MESSAGE_HAS_FD;
     ExpectRefused(frame, 32);
@@ -145,7 +145,7 @@ class ChannelDescriptor : public ChannelTrust
   protected:
     int Send(int fd, uint64_t id, uint64_t noted, uint64_t bytes)
     {
-        skui_frame frame = Good();
+        skui_ring_frame frame = Good();
         skui_message message;
 
         frame.flags = SKUI_MESSAGE_HAS_FD;
@@ -221,7 +221,7 @@ TEST_F(ChannelDescriptor, ASecondOneIsNotReceived)
     iovec part = {note, sizeof(note)};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(fds))] = {};
     msghdr message = {};
-    skui_frame frame = Good();
+    skui_ring_frame frame = Good();
     skui_message received;
 
     Open();

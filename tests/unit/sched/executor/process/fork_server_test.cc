@@ -117,6 +117,29 @@ TEST_F(ForkServer, EndsTheWorkersOfALinkThatIsClosed)
     (void)close(pidfd);
 }
 
+/* Who ends one worker and closes the link before the server looks at either. */
+TEST_F(ForkServer, EndsTheOthersWhenAnEndCannotBeTold)
+{
+    const pid_t server = children_of(getpid()).front();
+    int ended = -1;
+    int other = -1;
+    int status = 0;
+    const pid_t pid = start(1, &ended);
+
+    (void)start(2, &other);
+    ASSERT_EQ(0, kill(server, SIGSTOP));
+    ASSERT_EQ(server, waitpid(server, &status, WUNTRACED));
+    ASSERT_EQ(0, kill(pid, SIGKILL));
+    pollfd watched = {ended, POLLIN, 0};
+    EXPECT_EQ(1, poll(&watched, 1, 60000));
+    unlink_now();
+    ASSERT_EQ(0, kill(server, SIGCONT));
+    watched.fd = other;
+    EXPECT_EQ(1, poll(&watched, 1, 10000));
+    (void)close(ended);
+    (void)close(other);
+}
+
 TEST_F(ForkServer, LeavesTheWorkersOfOtherLinksAlone)
 {
     int other = -1;
@@ -189,6 +212,53 @@ TEST_F(ForkServer, TellsEndsToWhoReadsLate)
         }
     }
     EXPECT_EQ(kWorkers, started);
+}
+
+/* A process whose server has died, and its child, which starts its own. */
+TEST(ForkServerOfAChild, ClosesNoDescriptorButItsParents)
+{
+    SKIP_WITHOUT_PROCESSES();
+    const pid_t program = fork();
+
+    if (program == 0) {
+        int link = -1;
+        const int before = count_listed("/proc/self/fd");
+
+        if (skua_fork_server_start() != 0 ||
+            count_listed("/proc/self/fd") != before) {
+            _exit(1); /* in place of its parent's */
+        }
+        const pid_t server = children_of(getpid()).front();
+        const Process watched(server);
+        (void)kill(server, SIGKILL);
+        if (!watched.wait_end() ||
+            skui_fork_server_link(&link) != SKUA_EBROKENPOOL) {
+            _exit(2);
+        }
+        std::vector<int> files;
+        for (int i = 0; i < 8; i++) {
+            files.push_back(open("/dev/null", O_RDONLY | O_CLOEXEC));
+        }
+        const pid_t child = fork();
+        if (child == 0) {
+            if (skua_fork_server_start() != 0) {
+                _exit(3);
+            }
+            for (const int fd : files) {
+                if (fcntl(fd, F_GETFD) < 0) {
+                    _exit(4);
+                }
+            }
+            _exit(0);
+        }
+        int status = -1;
+        (void)waitpid(child, &status, 0);
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 5);
+    }
+    int status = -1;
+    EXPECT_EQ(program, waitpid(program, &status, 0));
+    EXPECT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(0, WEXITSTATUS(status));
 }
 
 TEST(ForkMessage, ClosesDescriptorsThatNobodyTakes)
