@@ -239,11 +239,18 @@ class Signals
     Signals(const Signals &) = delete;
     Signals &operator=(const Signals &) = delete;
 
-    void take_all(const struct sigaction &action)
+    /* Gives the last one; valgrind keeps that of the highest number. */
+    int take_all(const struct sigaction &action)
     {
+        int last = 0;
+
         for (int number = SIGRTMIN; number <= SIGRTMAX; number++) {
-            EXPECT_EQ(0, sigaction(number, &action, nullptr));
+            if (sigaction(number, &action, nullptr) == 0) {
+                last = number;
+            }
         }
+        EXPECT_GE(last, SIGRTMAX - 1);
+        return last;
     }
 
   private:
@@ -263,10 +270,11 @@ TEST(Interrupt, TakesOnlySignalsThatAreLeft)
 
     work.fn = [](void *) { return 0; };
     mine.sa_handler = [](int) {};
-    signals.take_all(mine);
+    const int last = signals.take_all(mine);
+
     EXPECT_EQ(-EBUSY,
               skua_executor_submit_work(pool.get(), &work, &options, nullptr));
-    ASSERT_EQ(0, sigaction(SIGRTMAX, nullptr, &found));
+    ASSERT_EQ(0, sigaction(last, nullptr, &found));
     EXPECT_EQ(mine.sa_handler, found.sa_handler);
     mine.sa_handler = SIG_DFL;
     ASSERT_EQ(0, sigaction(SIGRTMIN + 3, &mine, nullptr));
