@@ -384,10 +384,10 @@ void skui_job_call(struct skui_job *job, struct skui_outcome *outcome,
     }
     (void)skui_work_set_self(&work);
     if (job->function == NULL) {
-        skui_outcome_capture(skui_thread_frame(), job->work.fn, job->work.arg,
+        skui_outcome_capture(skui_frame_current(), job->work.fn, job->work.arg,
                              outcome);
     } else {
-        skui_outcome_capture(skui_thread_frame(), job_call_named, &named,
+        skui_outcome_capture(skui_frame_current(), job_call_named, &named,
                              outcome);
         if (outcome->status >= 0) {
             int status = job_reply_end(&named.reply);

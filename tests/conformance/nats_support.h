@@ -5,7 +5,6 @@
 #ifndef SKUA_TESTS_CONFORMANCE_NATS_SUPPORT_H
 #define SKUA_TESTS_CONFORMANCE_NATS_SUPPORT_H
 
-#include <arpa/inet.h>
 #include <array>
 #include <csignal>
 #include <cstring>
@@ -17,10 +16,9 @@
 #include <set>
 #include <spawn.h>
 #include <sstream>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "support.h"
+#include "nats_raw_client.h"
 
 namespace conformance
 {
@@ -291,109 +289,6 @@ class Server
     int port_;
     std::string url_;
     Process process_;
-};
-
-/** Speaks the protocol of NATS itself. */
-class RawClient
-{
-  public:
-    explicit RawClient(int port)
-        : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))
-    {
-        sockaddr_in address = {};
-
-        address.sin_family = AF_INET;
-        address.sin_port = htons(static_cast<uint16_t>(port));
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        EXPECT_EQ(0, connect(fd_, reinterpret_cast<sockaddr *>(&address),
-                             sizeof(address)));
-        send("CONNECT {\"verbose\":false}\r\nPING\r\n");
-        EXPECT_TRUE(until("PONG\r\n"));
-    }
-
-    ~RawClient()
-    {
-        close(fd_);
-    }
-
-    RawClient(const RawClient &) = delete;
-    RawClient &operator=(const RawClient &) = delete;
-
-    void publish(const std::string &subject, const std::string &data,
-                 const std::string &reply = "")
-    {
-        send("PUB " + subject + " " + reply + " " +
-             std::to_string(data.size()) + "\r\n" + data + "\r\n");
-    }
-
-    /** Until the server has read all. */
-    void flush()
-    {
-        send("PING\r\n");
-        EXPECT_TRUE(until("PONG\r\n"));
-    }
-
-    /** One answer's data, or "". */
-    std::string request(const std::string &subject, const std::string &data)
-    {
-        send("SUB raw.inbox 1\r\n");
-        publish(subject, data, "raw.inbox");
-        if (!until("MSG raw.inbox 1 ") || !until("\r\n")) {
-            return "";
-        }
-        const size_t bytes = std::stoul(taken_);
-
-        while (rest_.size() < bytes + 2 && receive()) {
-        }
-        const std::string answer = rest_.substr(0, bytes);
-
-        rest_.erase(0, bytes + 2);
-        return answer;
-    }
-
-  private:
-    void send(const std::string &text) const
-    {
-        size_t sent = 0;
-
-        while (sent < text.size()) {
-            const ssize_t n = ::send(fd_, text.data() + sent,
-                                     text.size() - sent, MSG_NOSIGNAL);
-
-            ASSERT_GT(n, 0);
-            sent += static_cast<size_t>(n);
-        }
-    }
-
-    bool receive()
-    {
-        std::array<char, 4096> bytes = {};
-        const ssize_t n = recv(fd_, bytes.data(), bytes.size(), 0);
-
-        if (n > 0) {
-            rest_.append(bytes.data(), static_cast<size_t>(n));
-        }
-        return n > 0;
-    }
-
-    /** What comes before `text`, which is taken as well, is in taken_. */
-    bool until(const std::string &text)
-    {
-        size_t at;
-
-        while ((at = rest_.find(text)) == std::string::npos) {
-            if (!receive()) {
-                return false;
-            }
-        }
-        taken_ = rest_.substr(0, at);
-        rest_.erase(0, at + text.size());
-        return true;
-    }
-
-    int fd_;
-    std::string rest_;
-    std::string taken_;
 };
 
 /* --- functions --- */

@@ -42,8 +42,8 @@ struct skui_remote {
     int64_t due_ns;   /* when to send it again, or to look for its answer */
     int64_t first_ns; /* when first sent; 0: not yet */
     unsigned tries;
-    bool told;  /* its worker, that it should stop */
-    bool keyed; /* durable */
+    int64_t told_ns; /* when workers were last told to stop it; 0: not yet */
+    bool keyed;      /* durable */
 };
 
 struct skui_remotes {
@@ -160,6 +160,8 @@ struct skui_remote *skui_client_find(const struct skui_client *client,
                                      uint64_t id);
 /* Out of it. */
 void skui_client_take(struct skui_client *client, struct skui_remote *remote);
+/* It should stop, and no worker has it: it is over. */
+void skui_client_drop(struct skui_client *client, struct skui_remote *remote);
 /* Send what may be sent. */
 void skui_client_send(struct skui_client *client);
 /* Durable: publish it once more. */

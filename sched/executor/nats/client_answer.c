@@ -149,7 +149,7 @@ static void client_json(struct skui_client *client, struct skui_remote *remote,
 {
     if (remote->state == SKUI_REMOTE_PUBLISHING) {
         client_published(client, remote, answer);
-    } else if (remote->state == SKUI_REMOTE_ACCEPTED && remote->told) {
+    } else if (remote->state == SKUI_REMOTE_ACCEPTED && remote->told_ns != 0) {
         /* Deleted: unless a worker has it, it is over. Not there: a worker has
          * finished it. */
         remote->state =

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "skua/cancel_token.h"
 #include "skua/time.h"
 
 #include "../../memory.h"
@@ -188,19 +189,36 @@ static bool client_send_one(struct skui_client *client,
     remote->state = durable ? SKUI_REMOTE_PUBLISHING : SKUI_REMOTE_SENT;
     remote->heard_ns = now_ns;
     remote->asked_ns = now_ns;
+    remote->told_ns = 0;
     client_put(client, remote);
     return true;
 }
 
-/* Whether it is to be sent; else it is gone. */
-static bool client_start(struct skui_client *client, struct skui_remote *remote)
+void skui_client_drop(struct skui_client *client, struct skui_remote *remote)
 {
     if (remote->id != 0 || skua_job_start(remote->job)) {
-        return true;
+        bool cancelled = skua_cancel_token_is_cancelled(
+            skua_job_options(remote->job)->token);
+
+        skua_job_fail(remote->job, cancelled ? SKUA_ECANCELED : -ETIMEDOUT,
+                      NULL);
+    } else {
+        skua_job_discard(remote->job);
     }
-    skua_job_discard(remote->job);
     skui_client_release(client, remote);
-    return false;
+}
+
+/* Whether it is to be sent; else it is gone. A worker that sent it away may
+ * have been told to stop it: in vain. */
+static bool client_start(struct skui_client *client, struct skui_remote *remote)
+{
+    bool starts = remote->id == 0 ? skua_job_start(remote->job)
+                                  : !skua_job_should_stop(remote->job);
+
+    if (!starts) {
+        skui_client_drop(client, remote);
+    }
+    return starts;
 }
 
 void skui_client_send(struct skui_client *client)

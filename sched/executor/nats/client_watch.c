@@ -15,6 +15,10 @@
  * more. Silence of `missed_beats`: it is lost, since its worker is, or since it
  * never reached one. Work in the stream cannot be lost: its answer is looked
  * for, now and then, where workers leave it.
+ *
+ * What should stop is told to all workers, and once more in each heartbeat
+ * until the answer comes: whoever is told may not have the call yet, or the
+ * connection may be lost with the message. Workers do not mind.
  */
 #include "client.h"
 
@@ -67,9 +71,21 @@ static bool remote_should_stop(const struct skui_client *client,
                      skua_job_options(remote->job)->token);
 }
 
+/* Whether workers are to be told, now or once more. */
+static bool remote_is_to_be_told(const struct skui_client *client,
+                                 const struct skui_remote *remote,
+                                 int64_t now_ns)
+{
+    return remote->state != SKUI_REMOTE_PUBLISHING &&
+           (remote->told_ns == 0 ||
+            now_ns - remote->told_ns >= client->beat_ns) &&
+           remote_should_stop(client, remote);
+}
+
 void skui_client_tell(struct skui_client *client)
 {
     struct skui_id_list stop = {client, SKUI_WIRE_CANCEL, 0};
+    int64_t now_ns = skua_monotonic();
 
     if (!skui_link_is_up(client->link)) {
         return; /* the tick comes back to it */
@@ -77,9 +93,8 @@ void skui_client_tell(struct skui_client *client)
     for (size_t i = 0; i <= client->mask; i++) {
         for (struct skui_remote *remote = client->buckets[i]; remote != NULL;
              remote = remote->next) {
-            if (!remote->told && remote->state != SKUI_REMOTE_PUBLISHING &&
-                remote_should_stop(client, remote)) {
-                remote->told = true;
+            if (remote_is_to_be_told(client, remote, now_ns)) {
+                remote->told_ns = now_ns;
                 skui_id_list_add(&stop, remote->id);
             }
         }
@@ -88,7 +103,7 @@ void skui_client_tell(struct skui_client *client)
     for (size_t i = 0; i <= client->mask && client->settings.of.durable; i++) {
         for (struct skui_remote *remote = client->buckets[i]; remote != NULL;
              remote = remote->next) {
-            if (remote->told && remote->state == SKUI_REMOTE_ACCEPTED) {
+            if (remote->told_ns != 0 && remote->state == SKUI_REMOTE_ACCEPTED) {
                 client_delete(client, remote);
             }
         }
@@ -229,14 +244,9 @@ static void look_at_ready(struct skui_client *client)
 
     skui_remotes_init(&kept);
     while ((remote = skui_remotes_pop(&client->ready)) != NULL) {
-        if (remote->id == 0 && (skua_future_done(remote->job) ||
-                                skua_job_should_stop(remote->job))) {
-            if (skua_job_start(remote->job)) {
-                skua_job_fail(remote->job, SKUA_ECANCELED, NULL);
-            } else {
-                skua_job_discard(remote->job);
-            }
-            skui_client_release(client, remote);
+        if (skua_future_done(remote->job) ||
+            skua_job_should_stop(remote->job)) {
+            skui_client_drop(client, remote);
         } else {
             skui_remotes_append(&kept, remote);
         }

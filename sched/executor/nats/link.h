@@ -78,7 +78,8 @@ int64_t skui_link_lost_ns(struct skui_link *link);
 /* The largest message. */
 size_t skui_link_max_payload(const struct skui_link *link);
 
-/* `queue`: of the group, or NULL. */
+/* `queue`: of the group, or NULL. Of what has come together, the messages of
+ * earlier subscriptions are told first. */
 int skui_link_subscribe(struct skui_link *link, const char *subject,
                         const char *queue, unsigned tag);
 /*

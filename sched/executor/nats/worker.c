@@ -358,28 +358,33 @@ static int worker_listen_to(const skua_nats_worker *worker,
                                tag == SKUI_TAG_CALL ? "workers" : NULL, tag);
 }
 
+/* What comes at once is delivered in the order of subscribing: calls first, so
+ * that what is said of a call does not overtake it. */
 static int worker_listen(void *arg, struct skui_link *link)
 {
     const skua_nats_worker *worker = arg;
     char subject[SKUI_NATS_SUBJECT_MAX];
-    int status = worker_listen_to(worker, link, SKUI_TAG_CTL, "ctl", "");
+    int status = 0;
 
+    for (uint32_t i = 0; i < skui_function_count() && status == 0 &&
+                         !worker->settings.of.durable;
+         i++) {
+        status = worker_listen_to(worker, link, SKUI_TAG_CALL, "call.",
+                                  skui_function_at(i)->name);
+    }
+    if (status == 0) {
+        (void)snprintf(subject, sizeof(subject), "%s.>", worker->inbox);
+        status = skui_link_subscribe(link, subject, NULL, SKUI_TAG_INBOX);
+    }
+    if (status == 0) {
+        status = worker_listen_to(worker, link, SKUI_TAG_CTL, "ctl", "");
+    }
     if (status == 0) {
         status =
             worker_listen_to(worker, link, SKUI_TAG_CTL, "ctl.", worker->name);
     }
     if (status == 0) {
         status = worker_listen_to(worker, link, SKUI_TAG_STATS, "stats", "");
-    }
-    if (status == 0) {
-        (void)snprintf(subject, sizeof(subject), "%s.>", worker->inbox);
-        status = skui_link_subscribe(link, subject, NULL, SKUI_TAG_INBOX);
-    }
-    for (uint32_t i = 0; i < skui_function_count() && status == 0 &&
-                         !worker->settings.of.durable;
-         i++) {
-        status = worker_listen_to(worker, link, SKUI_TAG_CALL, "call.",
-                                  skui_function_at(i)->name);
     }
     return status;
 }

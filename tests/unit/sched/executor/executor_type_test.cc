@@ -527,6 +527,35 @@ TEST_F(ExecutorInLoop, RunInExecutor)
         }));
 }
 
+/* What runs in a task has the task's frame: it returns and raises there. */
+TEST_F(ExecutorInLoop, AnInlineOneGivesWhatWorkReturnsAndRaises)
+{
+    Own<Inline> executor(kInline);
+
+    EXPECT_EQ(
+        0, run([&] {
+            int answer = 7;
+            void *value = nullptr;
+            skua_future *future = nullptr;
+
+            EXPECT_EQ(0, skua_raise(-EDOM, "outside") + EDOM);
+            EXPECT_EQ(0, skua_executor_submit(
+                             executor.get(),
+                             [](void *arg) { return skua_return(arg); },
+                             &answer, &future));
+            EXPECT_EQ(0, skua_await(future, &value));
+            EXPECT_EQ(&answer, value);
+            skua_future_unref(future);
+            future = executor.submit([] { return skua_raise(-EIO, "inside"); });
+            EXPECT_STREQ("outside",
+                         skua_exception_message(skua_current_exception()));
+            EXPECT_EQ(-EIO, await_and_drop(future));
+            EXPECT_STREQ("inside",
+                         skua_exception_message(skua_current_exception()));
+            return 0;
+        }));
+}
+
 TEST_F(ExecutorInLoop, N157_CancellingTheFutureOfTheLoopCancelsQueuedWork)
 {
     Gate gate;
