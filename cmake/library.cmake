@@ -10,6 +10,23 @@ pkg_check_modules(CK REQUIRED IMPORTED_TARGET ck)
 set(skua_private_libraries m)
 set(skua_public_libraries Threads::Threads)
 set(SKUA_PC_LIBS "")
+set(SKUA_PC_LIBS_PRIVATE "")
+# The cluster executor brings libnats and with it OpenSSL. Of the static library
+# only programs that use it are linked to them.
+set(skua_has_nats OFF)
+if(SKUA_NATS STREQUAL "AUTO")
+    pkg_check_modules(NATS QUIET libnats>=3.4)
+elseif(SKUA_NATS)
+    pkg_check_modules(NATS REQUIRED libnats>=3.4)
+endif()
+if(SKUA_NATS AND NATS_FOUND)
+    set(skua_has_nats ON)
+    list(APPEND skua_private_libraries
+        "-Wl,--push-state,--as-needed,-lnats,--pop-state")
+    set(SKUA_PC_LIBS_PRIVATE
+        " -Wl,--push-state,--as-needed,-lnats,--pop-state")
+endif()
+message(STATUS "skua: NATS: ${skua_has_nats}")
 if(SKUA_JEMALLOC)
     pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
     list(APPEND skua_public_libraries jemalloc)
@@ -21,6 +38,14 @@ file(GLOB_RECURSE skua_sources CONFIGURE_DEPENDS
      ${PROJECT_SOURCE_DIR}/io/*.c)
 file(GLOB_RECURSE skua_headers CONFIGURE_DEPENDS
      ${PROJECT_SOURCE_DIR}/include/*.h)
+
+if(skua_has_nats)
+    list(FILTER skua_sources EXCLUDE REGEX "/executor/nats/absent\\.c$")
+else()
+    list(FILTER skua_sources EXCLUDE REGEX "/executor/nats/")
+    list(APPEND skua_sources
+        ${PROJECT_SOURCE_DIR}/sched/executor/nats/absent.c)
+endif()
 
 add_library(skua_objects OBJECT ${skua_sources})
 set_target_properties(skua_objects PROPERTIES

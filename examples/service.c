@@ -129,8 +129,11 @@ static int serve_until_signal(void *arg)
     struct server *server = arg;
     const struct service *service = server->service;
     unsigned loops = skua_runner_loops(server->runner);
-    int status = skua_future_new(NULL, &server->stopped);
+    int status = service->starting == NULL ? 0 : service->starting();
 
+    if (status == 0) {
+        status = skua_future_new(NULL, &server->stopped);
+    }
     if (status < 0) {
         return status;
     }
@@ -150,14 +153,16 @@ static int serve_until_signal(void *arg)
         }
     }
     acceptors_stop(server);
+    if (service->drain != NULL) {
+        service->drain();
+    }
     skua_future_unref(server->stopped);
     return status;
 }
 
 /* --- the program -------------------------------------------------------- */
 
-/* SIGINT and SIGTERM as a descriptor, in every thread to come. */
-static int signals_open(void)
+int service_open_signals(void)
 {
     sigset_t set;
 
@@ -212,7 +217,7 @@ int service_main(const struct service *service, int argc, char **argv)
         return 2;
     }
     options.loops = server.loops;
-    server.signal_fd = signals_open();
+    server.signal_fd = service_open_signals();
     status = skua_runner_new(&options, &server.runner);
     if (status == 0) {
         status =

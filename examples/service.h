@@ -17,7 +17,11 @@ struct service {
     bool takes_host;          /* --host is an option; else 127.0.0.1 */
     skua_task_fn *connection; /* a task's; takes the skua_socket it is given */
     void (*listening)(const char *host, int port); /* prints where */
-    void (*ending)(void); /* at a signal, while all still runs; or NULL */
+    int (*starting)(void); /* in the main task, first of all; or NULL. What it
+                              has begun, `drain` ends */
+    void (*ending)(void);  /* at a signal, while all still runs; or NULL */
+    void (*drain)(void);   /* after that, and without new connections: wait for
+                              what is under way; or NULL */
 };
 
 /**
@@ -27,5 +31,12 @@ struct service {
  *         2 for wrong options
  */
 int service_main(const struct service *service, int argc, char **argv);
+
+/**
+ * A descriptor that is readable once SIGINT or SIGTERM has come; they are
+ * blocked from now on, in every thread to come as well. service_main() has its
+ * own.
+ */
+int service_open_signals(void);
 
 #endif

@@ -16,7 +16,10 @@
 #include <skua/future.h>
 #include <skua/gather.h>
 #include <skua/loop.h>
+#include <skua/map.h>
 #include <skua/memory.h>
+#include <skua/nats.h>
+#include <skua/process_pool.h>
 #include <skua/queue.h>
 #include <skua/runner.h>
 #include <skua/socket.h>

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # bench.sh BUILD [OPTION VALUE]...: run all programs of perf/, one question
 # each, and print their lines. Options go to each of them, for instance
-# `--runs 3`. With SKUA_BENCH_PEERS=1, Go and Tokio answer beside, where they
-# are installed (cmake/setup peers); perf/compare.sh makes a table of that.
+# `--runs 3`. With SKUA_BENCH_PEERS=1, Go, Tokio, asyncio and libuv answer
+# beside, where they are installed (cmake/setup peers); perf/compare.sh makes a
+# table of that.
 # SKUA_BENCH_QUESTIONS names the questions to put, instead of all.
 set -u
 
@@ -61,5 +62,13 @@ if asked sync && command -v cargo >/dev/null &&
     [ -n "$(find /usr/share/cargo/registry -maxdepth 1 -name 'tokio-1.*' \
         2>/dev/null)" ]; then
     tokio || failed=1
+fi
+if asked executor; then
+    if command -v python3 >/dev/null; then
+        python3 "$here/peers/executor.py" "$runs" || failed=1
+    fi
+    if [ -x "$build/perf/executor_uv" ]; then
+        "$build/perf/executor_uv" --runs "$runs" || failed=1
+    fi
 fi
 exit "$failed"

@@ -131,6 +131,41 @@ bool skui_bounded_queue_pop(struct skui_bounded_queue *queue,
     return true;
 }
 
+void *skui_bounded_queue_peek(struct skui_bounded_queue *queue)
+{
+    struct ck_fifo_spsc *ck = &queue->fifo->ck;
+    struct ck_fifo_spsc_entry *next = ck_pr_load_ptr(&ck->head->next);
+
+    if (next == NULL) {
+        return NULL;
+    }
+    ck_pr_fence_load();
+    /* CK1 acquire: as skui_bounded_queue_pop(). */
+    CELL_ACQUIRE(cell_of(next));
+    return next->value;
+}
+
+bool skui_bounded_queue_find(struct skui_bounded_queue *queue,
+                             const void *value,
+                             struct skui_queue_item *out_item)
+{
+    struct ck_fifo_spsc_entry *entry = queue->fifo->ck.head;
+    struct fifo_cell *cell;
+
+    do {
+        entry = ck_pr_load_ptr(&entry->next);
+        if (entry == NULL) {
+            return false;
+        }
+        ck_pr_fence_load();
+    } while (entry->value != value);
+    cell = cell_of(entry);
+    /* CK1 acquire: as skui_bounded_queue_pop(). */
+    CELL_ACQUIRE(cell);
+    *out_item = (struct skui_queue_item){entry->value, cell->fn, cell->arg};
+    return true;
+}
+
 bool skui_bounded_queue_is_empty(const struct skui_bounded_queue *queue)
 {
     struct ck_fifo_spsc *ck = &queue->fifo->ck;

@@ -44,6 +44,15 @@ bool skui_bounded_queue_push(struct skui_bounded_queue *queue,
 bool skui_bounded_queue_pop(struct skui_bounded_queue *queue,
                             struct skui_queue_item *out_item);
 
+/* The value of what skui_bounded_queue_pop() would give, or NULL. Excludes
+ * that. */
+void *skui_bounded_queue_peek(struct skui_bounded_queue *queue);
+
+/* The oldest item of this value; false when there is none. Excludes pops. */
+bool skui_bounded_queue_find(struct skui_bounded_queue *queue,
+                             const void *value,
+                             struct skui_queue_item *out_item);
+
 /*
  * Called after a seq_cst read-modify-write. False if the seq_cst
  * read-modify-write that followed a push came before that, unless the item was

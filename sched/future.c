@@ -430,12 +430,42 @@ bool skui_future_complete_within(skua_future *future,
     return true;
 }
 
+bool skui_future_complete_started(skua_future *future,
+                                  struct skui_outcome *outcome)
+{
+    struct skui_completions due = {0};
+
+    if (!future_claim(future)) {
+        skua_exception_unref(outcome->exception);
+        return false;
+    }
+    future_publish(future, outcome, skui_outcome_bits(outcome), &due);
+    skui_completions_run(&due);
+    return true;
+}
+
 bool skui_future_complete(skua_future *future, struct skui_outcome *outcome)
 {
     struct skui_completions due = {0};
     bool done = skui_future_complete_within(future, outcome,
                                             skui_outcome_bits(outcome), &due);
 
+    skui_completions_run(&due);
+    return done;
+}
+
+bool skui_future_complete_work(skua_future *future,
+                               struct skui_outcome *outcome)
+{
+    struct skui_completions due = {0};
+    uintptr_t bits = skui_outcome_bits(outcome);
+    bool done;
+
+    if (SKUI_UNLIKELY(bits == SKUI_FUTURE_CANCELLED) &&
+        skui_future_is_of_executor(future)) {
+        bits = SKUI_FUTURE_FAILED | SKUI_FUTURE_UNREAD;
+    }
+    done = skui_future_complete_within(future, outcome, bits, &due);
     skui_completions_run(&due);
     return done;
 }
@@ -454,7 +484,8 @@ bool skui_future_set_running(skua_future *future)
     uintptr_t state = skui_load_relaxed(&future->state); /* relaxed: CAS */
 
     do {
-        if ((state & SKUI_FUTURE_PHASE) != SKUI_FUTURE_PENDING) {
+        if ((state & (SKUI_FUTURE_PHASE | SKUI_FUTURE_RUNNING)) !=
+            SKUI_FUTURE_PENDING) {
             return false;
         }
         /* FU2 acq_rel: keeps the list visible to who takes it. */
@@ -468,7 +499,9 @@ bool skui_future_cancel_plain(skua_future *future, skua_exception *message)
     struct skui_outcome outcome = {SKUA_ECANCELED, NULL,
                                    skua_exception_ref(message)};
 
-    if (skui_future_complete(future, &outcome)) {
+    if (skui_future_complete(future, &outcome) ||
+        (future->kind == SKUI_FUTURE_JOB &&
+         skui_job_cancel_started(skui_job_of(future), message))) {
         return true;
     }
     skui_future_forgive(future);

@@ -79,8 +79,8 @@ struct skua_future {
             void *arg;
         } start;
     };
-    skua_loop *loop; /* home; constant; type-stable, see loop_id */
-    uint32_t loop_id;
+    skua_loop *loop;         /* home; constant; type-stable, see loop_id */
+    uint32_t loop_id;        /* EXECUTOR: of which pool, or 0 */
     uint8_t kind;            /* constant */
     bool reports_unread;     /* constant once shared */
     bool traced;             /* constant once shared: see origin.h */
@@ -164,6 +164,16 @@ static inline bool skui_future_is_of_executor(const skua_future *future)
            future->kind == SKUI_FUTURE_JOB;
 }
 
+/* Whether an executor runs its work, and it is not done. */
+static inline bool skui_future_is_running(const skua_future *future)
+{
+    /* FU2 acquire: pairs with skui_future_set_running(). */
+    uintptr_t state = skui_load_acquire(&((skua_future *)future)->state);
+
+    return (state & (SKUI_FUTURE_PHASE | SKUI_FUTURE_RUNNING)) ==
+           (SKUI_FUTURE_PENDING | SKUI_FUTURE_RUNNING);
+}
+
 /* Whether it is done and has failed; "cancelled" is no failure. */
 static inline bool skui_future_has_failed(const skua_future *future)
 {
@@ -224,12 +234,34 @@ bool skui_future_complete_within(skua_future *future,
                                  struct skui_outcome *outcome, uintptr_t bits,
                                  struct skui_completions *due);
 
+/* As skui_future_complete(), by the executor that has set it RUNNING and has
+ * taken the work back before it began: so it may be cancelled still. */
+bool skui_future_complete_started(skua_future *future,
+                                  struct skui_outcome *outcome);
+
 /* As skui_future_complete() by the only possible completer: a task itself. */
 void skui_future_complete_sole(skua_future *future,
                                struct skui_outcome *outcome);
 
-/* Executors: the work starts. False when it was cancelled: skip it. */
+/* Executors: the work starts. False when it was cancelled, or has started
+ * already: skip it. */
 bool skui_future_set_running(skua_future *future);
+
+/* As skui_future_complete(), by who ran its work: of the ways of
+ * concurrent.futures, "cancelled" means that it never ran, so a status of
+ * SKUA_ECANCELED is a failure like others. */
+bool skui_future_complete_work(skua_future *future,
+                               struct skui_outcome *outcome);
+
+/* Whether it has the ways of concurrent.futures and nobody has started its
+ * work, or cancelled it. A look. */
+static inline bool skui_future_is_queued(const skua_future *future)
+{
+    /* FU1 acquire: as skui_future_is_done(). */
+    return skui_future_is_of_executor(future) &&
+           (skui_load_acquire(&((skua_future *)future)->state) &
+            (SKUI_FUTURE_PHASE | SKUI_FUTURE_RUNNING)) == SKUI_FUTURE_PENDING;
+}
 
 /* Cancel a future that is neither task nor composite; with a message, if not
  * NULL. */

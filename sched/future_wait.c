@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "executor/work_self.h"
 #include "composite.h"
 #include "futex.h"
 #include "future.h"
@@ -16,7 +17,7 @@
 
 /* --- waiting in a plain thread --- */
 
-static int future_wait_thread(skua_future *future, int64_t deadline_ns)
+static int future_block(skua_future *future, int64_t deadline_ns)
 {
     struct skui_waiter *waiter =
         skui_waiter_make(SKUI_WAITER_THREAD, NULL, NULL);
@@ -37,6 +38,17 @@ static int future_wait_thread(skua_future *future, int64_t deadline_ns)
     }
     skui_waiter_free(waiter);
     return 0;
+}
+
+static int future_wait_thread(skua_future *future, int64_t deadline_ns)
+{
+    int status = skui_work_wait_begin(future, deadline_ns);
+
+    if (status == 0) {
+        status = future_block(future, deadline_ns);
+        skui_work_wait_end();
+    }
+    return status;
 }
 
 /* --- waiting in a task --- */

@@ -22,6 +22,7 @@
 #include "membarrier.h"
 #include "overflow.h"
 #include "runner.h"
+#include "source.h"
 #include "task.h"
 #include "task_hooks.h"
 
@@ -491,6 +492,7 @@ static void loop_wait_and_poll(skua_loop *loop, int64_t deadline_ns)
     }
     if (!loop->polled && loop_poll_is_due(loop)) {
         (void)skui_loop_poll(loop, 0);
+        (void)skui_sources_look(loop);
         loop_take_injected_in_turn(loop);
         loop_offer(loop);
     }
@@ -704,6 +706,9 @@ void skui_loop_leave(skua_loop *loop)
 {
     if (SKUI_UNLIKELY(loop->timed)) {
         skui_slow_switch(loop, false);
+    }
+    if (loop->idle.looks != 0) {
+        (void)skui_sources_give_up(loop);
     }
     loop_hand_over(loop);
     skui_executor_add_loops(loop->spare ? 0 : -1);

@@ -87,6 +87,8 @@ struct skui_idle {
     unsigned seen_victim; /* ... that is left to its owner ... */
     int64_t seen_at_ns;   /* ... if it moves soon */
     bool searching;       /* counted in runner->searching */
+    uint32_t looks;       /* counted as one that looks at sources: the fork
+                             generation + 1; 0: not */
     bool sentinel_due;    /* the tick ended its sleep: no single is spared */
     bool ticked;          /* as above, until the next sleep */
     unsigned calm_looks;  /* of a spare loop, in a row */
@@ -115,6 +117,15 @@ struct skui_step {
     bool told;           /* that it goes on */
 };
 
+/*
+ * Told when its loop closes: no thread runs that, and what was queued there has
+ * gone. In the closer's thread; it may take itself out.
+ */
+struct skui_loop_closing {
+    struct skui_loop_closing *next; /* guarded by the loop's lock */
+    void (*fn)(struct skui_loop_closing *closing);
+};
+
 struct skua_loop {
     /* Any thread. */
     struct skui_inbox inbox;
@@ -130,6 +141,7 @@ struct skua_loop {
     struct skui_spinlock lock;    /* handler, inbox while CLOSED */
     skua_exception_handler_fn *handler; /* guarded by lock */
     void *handler_arg;                  /* guarded by lock */
+    struct skui_loop_closing *closings; /* guarded by lock */
     _Atomic(int64_t) slow_ns;           /* relaxed: a setting */
 
     /* The thread that runs it. */
@@ -289,6 +301,11 @@ void skui_loop_recycle(skua_loop *loop);
  * Tasks that are left are reported and ended.
  */
 void skui_loops_shut(skua_loop **loops, unsigned count);
+/* Call it once when the loop closes. SKUA_ECLOSED: it is closed or closing. */
+int skui_loop_add_closing(skua_loop *loop, struct skui_loop_closing *closing);
+/* Take it back. False: it was called, is called, or will be. */
+bool skui_loop_remove_closing(skua_loop *loop,
+                              struct skui_loop_closing *closing);
 /* Any thread, which has posted to a closed loop: drop what was posted. */
 void skui_loop_drain_closed(skua_loop *loop);
 

@@ -259,7 +259,8 @@ int skua_loop_run_in_executor(skua_loop *loop, skua_executor *executor,
     }
     status = skui_loop_check_open(loop);
     if (status == 0 && executor == NULL) {
-        status = skui_executor_slot_get(loop->executor_slot, &executor);
+        status = skui_executor_slot_get(loop->executor_slot,
+                                        SKUA_EXECUTOR_BLOCKING, &executor);
     } else if (status == 0) {
         executor = skua_executor_ref(executor);
     }
@@ -271,13 +272,45 @@ int skua_loop_run_in_executor(skua_loop *loop, skua_executor *executor,
     return status;
 }
 
+static bool purpose_is_known(skua_executor_purpose purpose)
+{
+    return (int)purpose >= 0 && (int)purpose < SKUI_EXECUTOR_PURPOSES;
+}
+
+int skua_loop_get_executor(skua_loop *loop, skua_executor_purpose purpose,
+                           skua_executor **out_executor)
+{
+    skua_executor *executor;
+    int status =
+        loop == NULL || out_executor == NULL || !purpose_is_known(purpose)
+            ? -EINVAL
+            : skui_loop_check_open(loop);
+
+    if (status == 0) {
+        status =
+            skui_executor_slot_get(loop->executor_slot, purpose, &executor);
+    }
+    if (status == 0) {
+        *out_executor = executor;
+    }
+    return status;
+}
+
+int skua_loop_set_executor(skua_loop *loop, skua_executor_purpose purpose,
+                           skua_executor *executor)
+{
+    int status = loop == NULL || executor == NULL || !purpose_is_known(purpose)
+                     ? -EINVAL
+                     : skui_loop_check_open(loop);
+
+    return status < 0
+               ? status
+               : skui_executor_slot_set(loop->executor_slot, purpose, executor);
+}
+
 int skua_loop_set_default_executor(skua_loop *loop, skua_executor *executor)
 {
-    int status =
-        loop == NULL || executor == NULL ? -EINVAL : skui_loop_check_open(loop);
-
-    return status < 0 ? status
-                      : skui_executor_slot_set(loop->executor_slot, executor);
+    return skua_loop_set_executor(loop, SKUA_EXECUTOR_BLOCKING, executor);
 }
 
 int skua_loop_shutdown_default_executor(skua_loop *loop, int64_t timeout_ns)

@@ -30,7 +30,8 @@
  *      themselves. Waits until nobody is inside (wakers = 0), and takes out
  *      what came after step 3: no task that ever ran is among it, since those
  *      have all ended;
- *   6. gives stacks, pollers and pools back, and in debug mode tells what is
+ *   6. tells who asked to be told (struct skui_loop_closing);
+ *   7. gives stacks, pollers and pools back, and in debug mode tells what is
  *      open still.
  * A waker that wins a wait of step 3 reaches the inbox although the id is 0, or
  * the inject queue, since inject_runner stays until all tasks have ended.
@@ -213,6 +214,60 @@ static void closing_bury(struct closing *closing)
     }
 }
 
+/* --- who is told --- */
+
+int skui_loop_add_closing(skua_loop *loop, struct skui_loop_closing *closing)
+{
+    int status = 0;
+
+    skui_spinlock_lock(&loop->lock);
+    /* Once it is 0, closing_tell() may have been here. */
+    if (skui_loop_id(loop) == 0) {
+        status = SKUA_ECLOSED;
+    } else {
+        closing->next = loop->closings;
+        loop->closings = closing;
+    }
+    skui_spinlock_unlock(&loop->lock);
+    return status;
+}
+
+bool skui_loop_remove_closing(skua_loop *loop,
+                              struct skui_loop_closing *closing)
+{
+    struct skui_loop_closing **link;
+    bool found;
+
+    skui_spinlock_lock(&loop->lock);
+    link = &loop->closings;
+    while (*link != NULL && *link != closing) {
+        link = &(*link)->next;
+    }
+    found = *link != NULL;
+    if (found) {
+        *link = closing->next;
+    }
+    skui_spinlock_unlock(&loop->lock);
+    return found;
+}
+
+static void closing_tell(skua_loop *loop)
+{
+    struct skui_loop_closing *closing;
+
+    do {
+        skui_spinlock_lock(&loop->lock);
+        closing = loop->closings;
+        if (closing != NULL) {
+            loop->closings = closing->next;
+        }
+        skui_spinlock_unlock(&loop->lock);
+        if (closing != NULL) {
+            closing->fn(closing);
+        }
+    } while (closing != NULL);
+}
+
 /* --- steps --- */
 
 static void timer_discard(struct skui_timer *timer, void *arg)
@@ -270,6 +325,9 @@ void skui_loops_shut(skua_loop **loops, unsigned count)
     }
     closing_drain_injected(&closing);
     closing_bury(&closing);
+    for (unsigned i = 0; i < count; i++) {
+        closing_tell(loops[i]);
+    }
     for (unsigned i = 0; i < count; i++) {
         skui_debug_loop_closes(loops[i]); /* what tasks held is given back */
         loops[i]->poller_ops->close(loops[i]->poller);

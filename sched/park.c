@@ -40,6 +40,7 @@
 #include "cores.h"
 #include "loop.h"
 #include "runner.h"
+#include "source.h"
 #include "task.h"
 #include "tls.h"
 
@@ -255,6 +256,14 @@ static int64_t spin_limit(struct skui_idle *idle)
                : 0;
 }
 
+/* Look at sources; true when that brought something to do here. */
+static bool sources_bring_work(skua_loop *loop, skui_claim watched)
+{
+    return skui_sources_look(loop) > 0 &&
+           (!skui_ready_is_empty(&loop->ready) ||
+            (watched != 0 && skui_task_watched_is_awake(watched)));
+}
+
 /*
  * The first part of a spin: what this loop alone is waiting for. It does not
  * count as searching, so a hand-over between two loops touches no shared line
@@ -264,7 +273,8 @@ static bool spin_on_own(skua_loop *loop, skui_claim watched)
 {
     for (int i = 0; i < OWN_ROUNDS; i++) {
         if (!skui_inbox_is_empty(&loop->inbox) ||
-            (watched != 0 && skui_task_watched_is_awake(watched))) {
+            (watched != 0 && skui_task_watched_is_awake(watched)) ||
+            sources_bring_work(loop, watched)) {
             return true;
         }
         skui_cpu_relax();
@@ -277,7 +287,8 @@ static bool spin_round(skua_loop *loop, skui_claim watched)
     for (int i = 0; i < SPIN_ROUNDS; i++) {
         if (!skui_inbox_is_empty(&loop->inbox) || find_work(loop) ||
             loop_is_stopping(loop) ||
-            (watched != 0 && skui_task_watched_is_awake(watched))) {
+            (watched != 0 && skui_task_watched_is_awake(watched)) ||
+            sources_bring_work(loop, watched)) {
             return true;
         }
         skui_cpu_relax();
@@ -520,6 +531,9 @@ static void idle_wait(skua_loop *loop, int64_t deadline_ns)
     }
     /* Asleep it could not watch. */
     found = skui_loop_unwatch(loop) || found;
+    if (!found && idle->looks != 0) {
+        found = skui_sources_give_up(loop) > 0;
+    }
     if (found) {
         skui_count(&loop->counters.spins_paid, 1);
     } else {
@@ -543,6 +557,7 @@ void skui_loop_idle(skua_loop *loop, int64_t deadline_ns)
         skui_idle_found(loop);
     } else if (deadline_ns != SKUA_FOREVER && deadline_ns <= skui_clock_now()) {
         (void)skui_loop_poll(loop, 0);
+        (void)skui_sources_look(loop);
     } else {
         idle_wait(loop, deadline_ns);
     }

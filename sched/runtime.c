@@ -10,12 +10,16 @@
 #include "composite.h"
 #include "cores.h"
 #include "debug.h"
+#include "executor/interrupt.h"
 #include "executor/job.h"
+#include "executor/map_work.h"
+#include "executor/process/process_pool.h"
 #include "future.h"
 #include "log.h"
 #include "loop.h"
 #include "membarrier.h"
 #include "overflow.h"
+#include "source.h"
 #include "stack.h"
 #include "task.h"
 #include "watchdog.h"
@@ -51,12 +55,16 @@ static void runtime_after_fork(void)
     skui_stack_after_fork();
     skui_overflow_after_fork();
     skui_loops_after_fork();
+    skui_sources_after_fork();
+    skui_fork_server_after_fork();
+    skui_process_pools_after_fork();
     skui_handles_after_fork();
     skui_log_after_fork();
     skui_origins_after_fork();
     skui_awaited_by_after_fork();
     skui_watchdog_after_fork();
     skui_running_after_fork();
+    skui_interrupt_after_fork();
 }
 
 static void runtime_set_up(void)
@@ -67,6 +75,7 @@ static void runtime_set_up(void)
     skui_object_class_init(SKUI_OBJECT_WAITER, sizeof(struct skui_waiter));
     skui_object_class_init(SKUI_OBJECT_JOB, sizeof(struct skui_job));
     skui_handle_classes_init();
+    skui_map_work_init();
     skui_debug_init();
     skui_membarrier_init();
     skui_clock_calibrate();

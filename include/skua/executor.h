@@ -9,6 +9,15 @@
  * (function.h) with bytes. Only executors whose workers are threads of this
  * process run the first.
  *
+ * Work may submit to its own executor and wait for that. In a thread pool, work
+ * that waits without a time limit (skua_await(), skua_wait(),
+ * skua_as_completed_next()) for work of its own pool that nobody has begun runs
+ * that itself, so a pool of one thread is enough for any depth that its stack
+ * has room for. -EDEADLK in place of waiting: for work that is in the middle of
+ * the caller, and when all threads of the pool wait so and none can be started
+ * for what is queued. That is not seen when work waits in other ways, such as a
+ * lock, or in a task of a loop that it runs.
+ *
  * Every call that gives a status gives -EINVAL for NULL and SKUA_EFORKED in a
  * forked child for an executor of its parent, beside what is listed.
  */
@@ -42,7 +51,9 @@ typedef struct skua_submit_options {
                             started by then fails with -ETIMEDOUT when its turn
                             comes; what runs is told to stop */
     bool interruptible;  /* threads: a token that is cancelled interrupts system
-                            calls of the running work (EINTR) until it ends */
+                            calls of the running work (EINTR), again and again
+                            until it ends, by a real-time signal that the
+                            program has left alone */
     const char *key;     /* durable executors: work of the same key is run once
                             in a while; copied; NULL: none */
 } skua_submit_options;
@@ -55,6 +66,18 @@ typedef enum skua_queue_policy {
                            worker of that executor */
     SKUA_QUEUE_REJECT,  /* -EAGAIN */
 } skua_queue_policy;
+
+/** What the executors of a loop and its runner are for: each has threads of its
+ * own, so names are looked up while files block. Made on first use. */
+typedef enum skua_executor_purpose {
+    SKUA_EXECUTOR_BLOCKING, /* the default one: calls that block. As many
+                               threads as skua_thread_pool_executor_new() gives
+                               by default; unbounded */
+    SKUA_EXECUTOR_CPU,   /* work that computes: a thread for each usable core;
+                            unbounded */
+    SKUA_EXECUTOR_NAMES, /* looking up names: 4 threads, 256 calls that wait;
+                            who comes then waits, see skua_queue_policy */
+} skua_executor_purpose;
 
 /** Figures of an executor, each right at some moment of the call. */
 typedef struct skua_executor_stats {
@@ -113,12 +136,15 @@ SKUA_API int skua_executor_submit_named(skua_executor *executor,
                                         size_t bytes, skua_future **out_future);
 
 /**
- * Submit with everything that can be said about work.
+ * Submit with everything that can be said about work. A token that is cancelled
+ * while the submitter waits for room cancels the work, but not the wait.
  * @param work  borrowed during the call
  * @param options  borrowed during the call; NULL: the default
  * @return as skua_executor_submit() and _named(); -EINVAL also when both or
  *         none of fn and name are set; SKUA_ECANCELED when the token was
- *         cancelled before
+ *         cancelled before; -EBUSY for interruptible work when the program has
+ *         handlers for all real-time signals. The work fails with an errno of
+ *         timer_create() if it cannot be made interruptible in its turn
  * Thread: any.  Suspends: as skua_executor_submit().
  */
 SKUA_API int skua_executor_submit_work(skua_executor *executor,

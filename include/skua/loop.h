@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include <skua/exception.h>
+#include <skua/executor.h>
 #include <skua/types.h>
 
 SKUA_BEGIN_DECLS
@@ -281,16 +282,36 @@ SKUA_API int skua_loop_create_task(skua_loop *loop, skua_task_fn *fn, void *arg,
  * that runs finishes and its result is dropped, so `arg` must outlive it.
  * @param executor  borrowed; NULL: the default one, made on first use
  * @param out_future  a new reference
- * @return 0; -ENOMEM; SKUA_ECLOSED; SKUA_EBROKENPOOL; thread creation's errno
- * Thread: any.  Suspends: never.  asyncio: run_in_executor().
+ * @return 0; as skua_executor_submit()
+ * Thread: any.  Suspends: as skua_executor_submit(): not with the default one.
+ * asyncio: run_in_executor().
  */
 SKUA_API int skua_loop_run_in_executor(skua_loop *loop, skua_executor *executor,
                                        skua_task_fn *fn, void *arg,
                                        skua_future **out_future);
 
 /**
- * Make `executor` the default one of the loop and its runner, which take a
- * reference; the former one is dropped, not shut down.
+ * The executor of the loop, or of its runner, for a purpose; made on first use.
+ * @param out_executor  a new reference
+ * @return 0; -EINVAL; -ENOMEM; SKUA_ECLOSED
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API int skua_loop_get_executor(skua_loop *loop,
+                                    skua_executor_purpose purpose,
+                                    skua_executor **out_executor);
+
+/**
+ * Make `executor` the one of the loop and its runner for a purpose; they take a
+ * reference. The former one is dropped, not shut down.
+ * @return 0; -EINVAL; SKUA_ECLOSED
+ * Thread: any.  Suspends: never.
+ */
+SKUA_API int skua_loop_set_executor(skua_loop *loop,
+                                    skua_executor_purpose purpose,
+                                    skua_executor *executor);
+
+/**
+ * skua_loop_set_executor() for SKUA_EXECUTOR_BLOCKING.
  * @return 0; -EINVAL; SKUA_ECLOSED
  * Thread: any.  Suspends: never.  asyncio: set_default_executor().
  */
@@ -298,10 +319,11 @@ SKUA_API int skua_loop_set_default_executor(skua_loop *loop,
                                             skua_executor *executor);
 
 /**
- * Let the default executor of the loop, or of its runner, take no more work and
- * wait until it has finished: no default executor is made after that. A task
+ * Let the executors of the loop, or of its runner, for all purposes take no
+ * more work and wait until they have finished: none is made after that. A task
  * that is cancelled may call again; what was queued is run in any case.
- * @param timeout_ns  how long to wait at most; SKUA_FOREVER: no limit
+ * @param timeout_ns  how long to wait for all of them at most; SKUA_FOREVER: no
+ *                    limit
  * @return 0, also when there was none; -ETIMEDOUT: it is left to finish by
  *         itself; SKUA_ECANCELED; -EDEADLK in a callback or its own thread;
  *         -EINVAL; SKUA_ECLOSED

@@ -54,8 +54,8 @@ typedef struct skua_runner_options {
     bool debug;            /* as skua_loop_set_debug(); false: as
                               skua_get_debug() */
     bool no_sigint;        /* leave SIGINT alone */
-    int64_t executor_timeout_ns; /* how long closing waits for the default
-                                    executor; 0: 300 s */
+    int64_t executor_timeout_ns; /* how long closing waits for the executors,
+                                    all together; 0: 300 s */
     unsigned relief_loops; /* spare loops, whose threads start when no other
                               one sleeps; 0: 2; at most 64. They take the
                               settings of the runner's first loop */

@@ -16,8 +16,9 @@ typedef struct skua_thread_pool_options {
                                   kept; NULL: "skua-pool" */
     skua_task_fn *initializer; /* run by each thread first; NULL: none. A
                                   negative status breaks the pool */
-    void *initializer_arg;     /* borrowed until the last thread has started */
-    size_t max_queued;         /* work that waits at once; 0: see the policy */
+    void *initializer_arg;     /* borrowed until the pool has ended */
+    size_t max_queued;         /* work that waits at once, beside as much as
+                                  max_workers threads run; 0: see the policy */
     skua_queue_policy policy;  /* when as much waits; GROW needs max_queued 0,
                                   the others need one */
     int64_t idle_ns;           /* a thread that had nothing to do for so long
@@ -26,10 +27,11 @@ typedef struct skua_thread_pool_options {
 
 /**
  * A pool of threads, started one by one when there is work and none is idle.
+ * They end when they have been idle for long, the last one as well.
  * @param options  borrowed; NULL: the default
  * @param out_executor  a new reference
- * @return 0; -EINVAL for max_workers outside 0 to 4095, and for a policy that
- *         does not go with max_queued; -ENOMEM
+ * @return 0; -EINVAL for max_workers outside 0 to 4095, for a negative idle_ns,
+ *         and for a policy that does not go with max_queued; -ENOMEM
  * Thread: any.  Suspends: never.  concurrent.futures: ThreadPoolExecutor().
  */
 SKUA_API int

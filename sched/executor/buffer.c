@@ -134,14 +134,15 @@ int skui_buffer_grow(skua_buffer **buffer, size_t used, size_t capacity,
     skua_buffer *larger = NULL;
     int status = buffer_make_either(capacity, may_share, &larger);
 
-    if (status == 0) {
-        if (used > 0) {
-            memcpy(larger->data, (*buffer)->data, used);
-        }
-        skua_buffer_unref(*buffer);
-        *buffer = larger;
+    if (larger == NULL) {
+        return status;
     }
-    return status;
+    if (used > 0) {
+        memcpy(larger->data, (*buffer)->data, used);
+    }
+    skua_buffer_unref(*buffer);
+    *buffer = larger;
+    return 0;
 }
 
 void skui_buffer_trim(skua_buffer *buffer, size_t bytes)

@@ -11,12 +11,14 @@
 #include "executor.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "skua/cancel_token.h"
 
 #include "../cores.h"
 #include "../debug.h"
 #include "../future.h"
+#include "../log.h"
 #include "../loop.h"
 #include "../memory.h"
 #include "../tls.h"
@@ -24,6 +26,7 @@
 #include "work_self.h"
 
 enum { PHASE_OPEN, PHASE_CLOSED, PHASE_ENDED };
+enum { MESSAGE_BYTES = 128 };
 
 static _Atomic(int) executor_loops; /* relaxed: a hint for spinning */
 
@@ -65,6 +68,10 @@ int skui_executor_make(const skua_executor_type *type, void *self,
     if (executor->ended == NULL) {
         skui_release(executor);
         return -ENOMEM;
+    }
+    if (executor->ended->traced) { /* it is a part, not what somebody made */
+        skui_origin_forget(executor->ended);
+        executor->ended->traced = false;
     }
     (void)skui_future_set_running(executor->ended);
     executor->type = type;
@@ -158,17 +165,32 @@ int skua_executor_ended(skua_executor *executor)
     return 0;
 }
 
+static void executor_report_late(skua_executor *executor)
+{
+    char message[MESSAGE_BYTES];
+
+    if (executor->report != NULL) {
+        executor->report(executor->self);
+        return;
+    }
+    (void)snprintf(message, sizeof(message),
+                   "executor \"%.64s\": shut down, but not at its end in time",
+                   executor->type->name);
+    skui_log(SKUA_LOG_WARNING, message);
+}
+
 static int executor_wait_end(skua_executor *executor, int64_t deadline_ns)
 {
-    const struct skui_work_self *self = skui_work_self();
     int status;
 
-    if (self != NULL && self->executor == executor) {
+    if (skui_work_is_of(executor)) {
         return -EDEADLK;
     }
     status = skui_future_wait_done(executor->ended, deadline_ns);
     if (status == 0 && executor->type->join != NULL) {
         executor->type->join(executor->self);
+    } else if (status == -ETIMEDOUT) {
+        executor_report_late(executor);
     }
     return status;
 }
@@ -237,6 +259,7 @@ static int executor_submit_bare(skua_executor *executor, skua_task_fn *fn,
     if (future == NULL) {
         return -ENOMEM;
     }
+    future->loop_id = executor->number;
     status = executor->submit_bare(executor->self, fn, arg, future);
     if (status == 0 && out_future != NULL) {
         *out_future = future;

@@ -23,8 +23,13 @@ struct skua_executor {
      * reference, without a job; NULL: it only takes jobs. */
     int (*submit_bare)(void *self, skua_task_fn *fn, void *arg,
                        skua_future *future);
+    /* It was shut down and has not ended in time: log what still runs; NULL: it
+     * does not know. */
+    void (*report)(void *self);
     bool takes_functions; /* its workers are threads of this process */
     bool shares_buffers;  /* large bytes are to lie in shared memory */
+    uint32_t number;      /* of a thread pool, else 0; its futures without a
+                             job have it as `loop_id` */
     uint32_t fork_generation;
     skua_future *ended;       /* done once it has ended; nobody can cancel it */
     _Atomic(uint32_t) refs;   /* EX1 */

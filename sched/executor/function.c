@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "../loop.h"
 #include "../memory.h"
 
 enum { BUCKETS = 256, INDEX_MAX = 4096 };
@@ -23,6 +24,7 @@ static pthread_mutex_t functions_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(struct skui_function *) functions_buckets[BUCKETS];    /* FN1 */
 static _Atomic(struct skui_function *) functions_by_index[INDEX_MAX]; /* FN1 */
 static _Atomic(uint32_t) functions_count; /* FN1; written under the lock */
+static uint32_t functions_own;            /* of these; guarded by the lock */
 
 static bool name_char_is_good(char c)
 {
@@ -45,7 +47,13 @@ static bool name_is_good(const char *name)
         }
         dot_may_come = name[length] != '.';
     }
-    return length > 0 && dot_may_come && strncmp(name, "skua.", 5) != 0;
+    return length > 0 && dot_may_come;
+}
+
+/* Whether the name is one that only the library gives. */
+static bool name_is_own(const char *name)
+{
+    return strncmp(name, "skua.", 5) == 0;
 }
 
 /* FNV-1a, down to a bucket. */
@@ -123,13 +131,38 @@ static int function_add(const char *name, skua_function_fn *fn)
     return 0;
 }
 
+void skui_function_add_own(struct skui_function *function)
+{
+    (void)pthread_mutex_lock(&functions_lock);
+    function_publish(function);
+    functions_own++;
+    (void)pthread_mutex_unlock(&functions_lock);
+}
+
+bool skui_function_is_any(void)
+{
+    bool is_any;
+
+    (void)pthread_mutex_lock(&functions_lock);
+    is_any = skui_function_count() > functions_own;
+    (void)pthread_mutex_unlock(&functions_lock);
+    return is_any;
+}
+
+bool skui_function_is_own(const struct skui_function *function)
+{
+    return name_is_own(function->name);
+}
+
 int skua_function_register(const char *name, skua_function_fn *fn)
 {
     int status;
 
-    if (name == NULL || fn == NULL || !name_is_good(name)) {
+    if (name == NULL || fn == NULL || !name_is_good(name) ||
+        name_is_own(name)) {
         return -EINVAL;
     }
+    skui_runtime_init(); /* the library's own come first */
     (void)pthread_mutex_lock(&functions_lock);
     status = function_add(name, fn);
     (void)pthread_mutex_unlock(&functions_lock);

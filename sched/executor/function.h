@@ -22,6 +22,15 @@ struct skui_function {
     char name[SKUA_FUNCTION_NAME_MAX + 1];
 };
 
+/*
+ * Add one of the library's own, once: with `fn`, and a name that begins with
+ * "skua.". It is never freed.
+ */
+void skui_function_add_own(struct skui_function *function);
+bool skui_function_is_own(const struct skui_function *function);
+/* Whether the program has registered any. */
+bool skui_function_is_any(void);
+
 /* NULL when there is none of that name. */
 const struct skui_function *skui_function_find(const char *name);
 

@@ -197,21 +197,25 @@ bool skua_job_should_stop(const skua_job *job)
             job_is_late(self));
 }
 
+bool skui_job_begin(struct skui_job *job)
+{
+    struct skui_outcome late = {-ETIMEDOUT, NULL, NULL};
+
+    job->started = true;
+    if (!job_is_late(job)) {
+        return true;
+    }
+    skui_job_detach(job);
+    (void)skui_future_complete_work(&job->future, &late);
+    return false;
+}
+
 bool skua_job_start(skua_job *job)
 {
     struct skui_job *self = job_check(job);
-    struct skui_outcome late = {-ETIMEDOUT, NULL, NULL};
 
-    if (self == NULL || self->started ||
-        !skui_future_set_running(&self->future)) {
-        return false;
-    }
-    self->started = true;
-    if (!job_is_late(self)) {
-        return true;
-    }
-    (void)skui_future_complete(&self->future, &late);
-    return false;
+    return self != NULL && skui_future_set_running(&self->future) &&
+           skui_job_begin(self);
 }
 
 void skui_job_complete(struct skui_job *job, struct skui_outcome *outcome,
@@ -232,7 +236,27 @@ void skui_job_complete(struct skui_job *job, struct skui_outcome *outcome,
     } else {
         skua_buffer_unref(answer);
     }
-    (void)skui_future_complete(&job->future, outcome);
+    (void)skui_future_complete_work(&job->future, outcome);
+}
+
+void skui_job_cancel_taken(struct skui_job *job, skua_exception *message)
+{
+    struct skui_outcome outcome = {SKUA_ECANCELED, NULL,
+                                   skua_exception_ref(message)};
+
+    skui_job_detach(job);
+    (void)skui_future_complete_started(&job->future, &outcome);
+    skua_future_unref(&job->future);
+}
+
+bool skui_job_cancel_started(struct skui_job *job, skua_exception *message)
+{
+    if (!skui_future_is_running(&job->future) || job->revoke == NULL ||
+        !job->revoke(job)) {
+        return false;
+    }
+    skui_job_cancel_taken(job, message);
+    return true;
 }
 
 void skua_job_discard(skua_job *job)
@@ -346,17 +370,24 @@ static int job_reply_end(struct job_reply *reply)
 void skui_job_call(struct skui_job *job, struct skui_outcome *outcome,
                    skua_buffer **out_answer)
 {
-    const struct skui_work_self work = {job->executor, job_self_should_stop,
-                                        &job->future};
-    const struct skui_work_self *before = skui_work_set_self(&work);
+    const struct skui_work_self *before = skui_work_self();
+    struct skui_work_self work = {.executor = job->executor,
+                                  .should_stop = job_self_should_stop,
+                                  .arg = &job->future};
     struct job_named_call named = {
         job, {{NULL, 0, 0, SIZE_MAX, job_reply_grow}, NULL, false}};
 
+    if (before != NULL) {
+        work.worker = before->worker;
+        work.interrupt = before->interrupt;
+        work.outer = before;
+    }
+    (void)skui_work_set_self(&work);
     if (job->function == NULL) {
-        skui_outcome_capture(skui_thread_frame(), job->work.fn, job->work.arg,
+        skui_outcome_capture(skui_frame_current(), job->work.fn, job->work.arg,
                              outcome);
     } else {
-        skui_outcome_capture(skui_thread_frame(), job_call_named, &named,
+        skui_outcome_capture(skui_frame_current(), job_call_named, &named,
                              outcome);
         if (outcome->status >= 0) {
             int status = job_reply_end(&named.reply);

@@ -34,6 +34,14 @@ struct skui_job {
     bool started;          /* the executor's: it cannot be cancelled any more */
     struct skui_job *next; /* the executor's, to use as it likes */
     void *place;           /* as above */
+    void *holder;          /* as above */
+    uint32_t where;        /* as above */
+    uint32_t attempts;     /* as above */
+    /* The executor's, from before it starts the job; NULL: none. Somebody wants
+     * to cancel it after that: true if it has only been set aside for a worker.
+     * Then the executor leaves it alone, and its reference is the caller's. It
+     * may come too late: when the executor is gone, too. */
+    bool (*revoke)(struct skui_job *job);
 };
 
 static inline struct skui_job *skui_job_of(const skua_future *future)
@@ -50,6 +58,10 @@ void skui_job_attach(struct skui_job *job);
 /* The executor gives it away: its token forgets it. */
 void skui_job_detach(struct skui_job *job);
 
+/* It was claimed by skui_future_set_running(): false when that was too late, by
+ * which it has failed. skua_job_start() does both. */
+bool skui_job_begin(struct skui_job *job);
+
 /* Call the function of a started job in this thread. */
 void skui_job_call(struct skui_job *job, struct skui_outcome *outcome,
                    skua_buffer **out_answer);
@@ -57,6 +69,16 @@ void skui_job_call(struct skui_job *job, struct skui_outcome *outcome,
 /* Complete a started job with an outcome and a buffer, both taken. */
 void skui_job_complete(struct skui_job *job, struct skui_outcome *outcome,
                        skua_buffer *answer, size_t bytes);
+
+/* The executor has taken back what never began: it ends as cancelled, and the
+ * reference goes. */
+void skui_job_cancel_taken(struct skui_job *job, skua_exception *message);
+
+/*
+ * future.c: cancel a started job, if its executor lets it go; with a message,
+ * if not NULL.
+ */
+bool skui_job_cancel_started(struct skui_job *job, skua_exception *message);
 
 /* future.c: the last reference is gone and the future is finished. */
 void skui_job_free(struct skui_job *job);

@@ -2,17 +2,13 @@
 /*
  * thread_pool.c - an executor of threads in this process.
  * Threads     Any thread submits and shuts down; workers run the work.
- * Invariants  A worker ends when the queue is closed and drained, and nothing
- *             is accepted while there is none. So accepted work always finds a
- *             worker. Threads are started under the lock, none after closing.
- * Ordering    TP1, TP2 (thread_pool_idle.c), TP3 the last owner. CK1, CK2,
- *             WQ1, WQ2: the queue.
- * Progress    submit: a push and a look at one word, unless it must wake or
- *             start a thread.
- * Rejected    Ending idle threads after a while: they cost a stack, and
- *             starting one costs the submitter 30 us. Workers that take several
- *             jobs at once: what they hold no other thread reaches, and a job
- *             may wait for one that came after it.
+ * Invariants  A worker ends when the queue is closed and drained, or when it
+ * has been idle for long. Nothing is accepted while there is none: so accepted
+ * work always finds a worker. Ordering    TP1, TP2 (thread_pool_idle.c), TP3
+ * the last owner. CK1, CK2, WQ1, WQ2: the queue. Progress    submit: a push and
+ * a look at one word, unless it must wake or start a thread. Rejected Workers
+ * that take several jobs at once: what they hold no other thread reaches, and a
+ * job may wait for one that came after it.
  *
  * Who counts as idle. A worker that finds the queue empty is idle before it
  * completes a plain future, so that who awaits that and submits anew finds it.
@@ -33,11 +29,13 @@
 #include <unistd.h>
 
 #include "../clock.h"
+#include "../context.h"
 #include "../cores.h"
 #include "../future.h"
 #include "../loop.h"
 #include "../memory.h"
 #include "../thread.h"
+#include "interrupt.h"
 #include "job.h"
 #include "skua/buffer.h"
 #include "skua/thread_pool.h"
@@ -50,7 +48,11 @@ enum {
     EXTRA_DEFAULT_WORKERS = 4,
     SPIN_START_NS = 50000,
     PACE_START_NS = 100000, /* long: short jobs are found to be so */
+    IDLE_DEFAULT_S = 30,
+    IDLE_MAX_S = 24 * 3600,
 };
+
+static _Atomic(uint32_t) pools_so_far; /* relaxed: numbers */
 
 static void pool_free(struct skui_thread_pool *pool)
 {
@@ -69,20 +71,32 @@ void skui_pool_disown(struct skui_thread_pool *pool)
 
 /* --- working --- */
 
-/* The next work, with which the worker is busy. False: there will be none. */
-static bool pool_next(struct skui_thread_pool *pool,
-                      struct skui_pool_hand *hand, struct skui_work *out_work)
+/* The worker leaves if it may. */
+static bool pool_go(struct skui_pool_worker *worker)
 {
+    if (!skui_work_queue_is_drained(&worker->pool->queue)) {
+        return skui_pool_is_idle_long(worker->pool, &worker->hand) &&
+               skui_pool_retire(worker);
+    }
+    skui_pool_leave(worker);
+    return true;
+}
+
+/* The next work, with which the worker is busy. False: it has left. */
+static bool pool_next(struct skui_pool_worker *worker,
+                      struct skui_work *out_work)
+{
+    struct skui_thread_pool *pool = worker->pool;
     bool goes_on = true;
 
     while (!skui_work_queue_pop(&pool->queue, out_work)) {
-        if (!goes_on) {
+        skui_pool_become_idle(pool, &worker->hand);
+        if (!goes_on && pool_go(worker)) {
             return false;
         }
-        skui_pool_become_idle(pool, hand);
-        goes_on = skui_pool_wait(pool, hand);
+        goes_on = skui_pool_wait(pool, &worker->hand);
     }
-    skui_pool_become_busy(pool, hand);
+    skui_pool_become_busy(pool, &worker->hand);
     return true;
 }
 
@@ -101,15 +115,17 @@ static void pool_complete(skua_future *future, struct pool_outcome *what)
         skui_job_complete(job, &what->outcome, what->answer,
                           skua_buffer_bytes(what->answer));
     } else {
-        (void)skui_future_complete(future, &what->outcome);
+        (void)skui_future_complete_work(future, &what->outcome);
     }
 }
 
-/* Complete the work's future and be idle, in the order said at the top. */
+/* Complete the work's future and be idle, in the order said at the top. Who
+ * awaits it may submit anew, so its place is free before. */
 static void pool_finish(struct skui_thread_pool *pool,
                         struct skui_pool_hand *hand, skua_future *future,
                         struct pool_outcome *what)
 {
+    skui_pool_make_room(pool);
     if (skui_work_queue_seems_ready(&pool->queue)) {
         pool_complete(future, what);
     } else if (!skui_future_is_of_executor(future)) {
@@ -130,40 +146,136 @@ static bool pool_is_broken(struct skui_thread_pool *pool)
     return (skui_load_acquire(&pool->state) & SKUI_STATE_BROKEN) != 0;
 }
 
-/* False when it was cancelled, or is too late. */
-static bool pool_start(const struct skui_work *work)
+/* For reports: what runs now. */
+static void pool_note_run(struct skui_pool_worker *worker)
 {
-    return work->future->kind == SKUI_FUTURE_JOB
-               ? skua_job_start(work->future)
-               : skui_future_set_running(work->future);
+    const struct skui_pool_run *run = worker->run;
+    const struct skui_job *job;
+
+    if (run == NULL) {
+        skui_store_relaxed(&worker->runs, (uintptr_t)0); /* relaxed: as there */
+        return;
+    }
+    if (run->work->future->kind != SKUI_FUTURE_JOB) {
+        skui_pool_note_run(worker, (uintptr_t)run->work->fn, NULL,
+                           run->since_ticks);
+        return;
+    }
+    job = skui_job_of(run->work->future);
+    skui_pool_note_run(worker,
+                       job->function != NULL ? (uintptr_t)job->function->fn
+                                             : (uintptr_t)job->work.fn,
+                       job->work.name, run->since_ticks);
 }
 
-static void pool_call(const struct skui_work *work, struct pool_outcome *what)
+static void pool_call_job(struct skui_pool_worker *worker, struct skui_job *job,
+                          struct pool_outcome *what)
 {
+    struct skui_interrupt interrupt;
+
+    if (!job->options.interruptible || job->options.token == NULL) {
+        skui_job_call(job, &what->outcome, &what->answer);
+        return;
+    }
+    what->outcome.status = skui_pool_interrupt_begin(worker, job, &interrupt);
+    if (what->outcome.status == 0) {
+        skui_job_call(job, &what->outcome, &what->answer);
+        skui_pool_interrupt_end(worker, job, &interrupt);
+    }
+}
+
+/* Run work that was claimed; false when it was too late, by which it is done.
+ */
+static bool pool_call(struct skui_pool_worker *worker,
+                      const struct skui_work *work, struct pool_outcome *what)
+{
+    struct skui_pool_run run = {worker->run, work, worker->hand.at_ticks};
+    bool is_job = work->future->kind == SKUI_FUTURE_JOB;
+
+    if (is_job && !skui_job_begin(skui_job_of(work->future))) {
+        return false;
+    }
     what->answer = NULL;
-    if (work->future->kind == SKUI_FUTURE_JOB) {
-        skui_job_call(skui_job_of(work->future), &what->outcome, &what->answer);
+    if (run.outer != NULL) {
+        run.since_ticks = skui_clock_ticks();
+    }
+    worker->run = &run;
+    pool_note_run(worker);
+    if (is_job) {
+        pool_call_job(worker, skui_job_of(work->future), what);
     } else {
         skui_outcome_capture(skui_thread_frame(), work->fn, work->arg,
                              &what->outcome);
     }
+    worker->run = run.outer;
+    pool_note_run(worker);
+    return true;
 }
 
-static void pool_run(struct skui_thread_pool *pool, struct skui_pool_hand *hand,
-                     const struct skui_work *work)
+void skui_pool_skip(struct skui_thread_pool *pool, const struct skui_work *work)
 {
-    struct pool_outcome what = {{SKUA_EBROKENPOOL, NULL, NULL}, NULL};
-
-    if (pool_is_broken(pool)) {
-        pool_finish(pool, hand, work->future, &what);
-    } else if (pool_start(work)) {
-        pool_call(work, &what);
-        skui_pool_note_pace(pool, hand);
-        pool_finish(pool, hand, work->future, &what);
-    } else if (work->future->kind == SKUI_FUTURE_JOB) {
+    skui_pool_make_room(pool);
+    /* One that is not done runs in a thread that waited for it. */
+    if (work->future->kind == SKUI_FUTURE_JOB &&
+        skui_future_is_done(work->future)) {
         skui_job_detach(skui_job_of(work->future));
     }
     skua_future_unref(work->future);
+}
+
+static void pool_run(struct skui_pool_worker *worker,
+                     const struct skui_work *work)
+{
+    struct pool_outcome what = {{SKUA_EBROKENPOOL, NULL, NULL}, NULL};
+    struct skui_thread_pool *pool = worker->pool;
+
+    if (pool_is_broken(pool)) {
+        pool_finish(pool, &worker->hand, work->future, &what);
+    } else if (skui_future_set_running(work->future) &&
+               pool_call(worker, work, &what)) {
+        skui_pool_note_pace(pool, &worker->hand);
+        pool_finish(pool, &worker->hand, work->future, &what);
+    } else {
+        skui_pool_skip(pool, work);
+        return;
+    }
+    skua_future_unref(work->future);
+}
+
+struct pool_within {
+    struct skui_pool_worker *worker;
+    const struct skui_work *work;
+};
+
+static int pool_run_within(void *arg)
+{
+    const struct pool_within *within = arg;
+    struct pool_outcome what = {{SKUA_EBROKENPOOL, NULL, NULL}, NULL};
+
+    if (pool_is_broken(within->worker->pool) ||
+        pool_call(within->worker, within->work, &what)) {
+        pool_complete(within->work->future, &what);
+    }
+    return 0;
+}
+
+void skui_pool_run_within(struct skui_pool_worker *worker,
+                          const struct skui_work *work)
+{
+    struct pool_within within = {worker, work};
+    struct skui_interrupt *suspended = skui_pool_interrupt_suspend(worker);
+    const struct skui_work_self *before = skui_work_self();
+    const struct skui_work_self *outer = worker->self.outer;
+
+    if (before != &worker->self) {
+        worker->self.outer = before;
+    }
+    (void)skui_work_set_self(&worker->self);
+    /* It sees no variables of what it runs in the middle of. */
+    (void)skui_context_run_captured(0, pool_run_within, &within);
+    (void)skui_work_set_self(before);
+    worker->self.outer = outer;
+    skui_pool_interrupt_resume(worker, suspended);
 }
 
 /* Let current, pending and later work fail. */
@@ -173,18 +285,8 @@ static void pool_break(struct skui_thread_pool *pool)
      * is refused. */
     (void)skui_fetch_or_acq_rel(&pool->state, SKUI_STATE_BROKEN);
     skui_work_queue_close(&pool->queue);
+    skui_room_close(&pool->room, SKUA_ECLOSED);
     skui_pool_wake_all(pool);
-}
-
-static void pool_name_thread(struct skui_thread_pool *pool)
-{
-    char name[SKUI_POOL_NAME_BYTES];
-    /* relaxed: a number of one's own */
-    unsigned number = skui_fetch_add_relaxed(&pool->named, 1u);
-
-    (void)snprintf(name, sizeof(name), "%.10s-%u", pool->name_prefix,
-                   number % 10000);
-    (void)pthread_setname_np(pthread_self(), name);
 }
 
 static void pool_initialize(struct skui_thread_pool *pool)
@@ -202,105 +304,62 @@ static void pool_initialize(struct skui_thread_pool *pool)
     }
 }
 
-static void *pool_thread(void *arg)
+void skui_pool_work(struct skui_pool_worker *worker)
 {
-    struct skui_thread_pool *pool = arg;
-    struct skui_pool_hand hand = {.idle = true, .spin_ns = SPIN_START_NS};
-    const struct skui_work_self self = {pool->executor, NULL, NULL};
+    struct skui_thread_pool *pool = worker->pool;
     struct skui_work work;
 
-    (void)skui_work_set_self(&self);
-    hand.mean_ticks = skui_clock_ticks_of(PACE_START_NS);
-    pool_name_thread(pool);
+    worker->hand.mean_ticks = skui_clock_ticks_of(PACE_START_NS);
+    worker->hand.spin_ns = SPIN_START_NS;
+    worker->self =
+        (struct skui_work_self){.executor = pool->executor, .worker = worker};
+    (void)skui_work_set_self(&worker->self);
     pool_initialize(pool);
-    while (pool_next(pool, &hand, &work)) {
-        pool_run(pool, &hand, &work);
+    while (pool_next(worker, &work)) {
+        pool_run(worker, &work);
     }
-    skui_pool_wake_all(pool); /* they have come to their end as well */
-    skui_pool_leave(pool);
-    return NULL;
-}
-
-/* --- starting threads --- */
-
-/* Start a worker, which counts as idle; locked. */
-static int pool_start_worker(struct skui_thread_pool *pool)
-{
-    struct skui_pool_worker *worker = skui_allocate(sizeof(*worker));
-    int status;
-
-    if (worker == NULL) {
-        return -ENOMEM;
-    }
-    /* TP1 (seq_cst): work may be left to it. */
-    (void)skui_fetch_add_seq_cst(&pool->state, SKUI_IDLE_ONE);
-    /* relaxed: the caller is an owner */
-    (void)skui_fetch_add_relaxed(&pool->owners, 1u);
-    status = skui_thread_start(&worker->thread, pool_thread, pool);
-    if (status < 0) {
-        /* relaxed: as above */
-        (void)skui_fetch_sub_relaxed(&pool->owners, 1u);
-        /* TP1 (seq_cst): what was left to it is for others. */
-        (void)skui_fetch_sub_seq_cst(&pool->state, SKUI_IDLE_ONE);
-        skui_pool_wake_all(pool);
-        skui_release(worker);
-        return status;
-    }
-    /* relaxed: under the lock. Not before it has started: who sees none alive
-     * comes here itself. */
-    (void)skui_fetch_add_relaxed(&pool->alive, 1);
-    if (pool->released) {
-        (void)pthread_detach(worker->thread);
-        skui_release(worker);
-        return 0;
-    }
-    worker->next = pool->workers;
-    pool->workers = worker;
-    return 0;
-}
-
-int skui_pool_grow(struct skui_thread_pool *pool)
-{
-    int status = 0;
-    int alive;
-
-    (void)pthread_mutex_lock(&pool->lock);
-    alive = skui_load_relaxed(&pool->alive); /* relaxed: under the lock */
-    if (skui_work_queue_is_closed(&pool->queue)) {
-        status = SKUA_ECLOSED;
-    } else if (alive < pool->max_workers) {
-        status = pool_start_worker(pool);
-    }
-    (void)pthread_mutex_unlock(&pool->lock);
-    return alive > 0 ? 0 : status;
+    (void)skui_work_set_self(NULL);
 }
 
 /* --- submitting --- */
 
+/* With a place: queue it. */
 static int pool_push(struct skui_thread_pool *pool,
                      const struct skui_work *work)
 {
-    int status = 0;
+    int status = skui_work_queue_push(&pool->queue, work);
 
-    if (skui_load_relaxed(&pool->alive) == 0) { /* relaxed: a hint */
+    while (SKUI_UNLIKELY(status == -ENXIO)) { /* there are no threads */
         status = skui_pool_grow(pool);
-    }
-    if (status == 0) {
-        status = skui_work_queue_push(&pool->queue, work);
+        if (status == 0) {
+            status = skui_work_queue_push(&pool->queue, work);
+        }
     }
     if (status == 0) {
         skui_pool_rouse(pool);
-    } else if (status == SKUA_ECLOSED && pool_is_broken(pool)) {
-        status = SKUA_EBROKENPOOL;
+    } else {
+        skui_pool_make_room(pool);
     }
     return status;
+}
+
+static int pool_accept(struct skui_thread_pool *pool,
+                       const struct skui_work *work)
+{
+    int status = skui_room_enter(&pool->room, pool->executor);
+
+    if (status == 0) {
+        status = pool_push(pool, work);
+    }
+    return status == SKUA_ECLOSED && pool_is_broken(pool) ? SKUA_EBROKENPOOL
+                                                          : status;
 }
 
 static int pool_submit_bare(void *self, skua_task_fn *fn, void *arg,
                             skua_future *future)
 {
     const struct skui_work work = {fn, arg, skua_future_ref(future)};
-    int status = pool_push(self, &work);
+    int status = pool_accept(self, &work);
 
     if (status < 0) {
         skua_future_unref(future);
@@ -311,8 +370,10 @@ static int pool_submit_bare(void *self, skua_task_fn *fn, void *arg,
 static int pool_submit(void *self, skua_job *job)
 {
     const struct skui_work work = {NULL, NULL, job};
+    int status =
+        skua_job_options(job)->interruptible ? skui_interrupt_prepare() : 0;
 
-    return pool_push(self, &work);
+    return status < 0 ? status : pool_accept(self, &work);
 }
 
 static void pool_get_stats(void *self, skua_executor_stats *out_stats)
@@ -322,11 +383,15 @@ static void pool_get_stats(void *self, skua_executor_stats *out_stats)
     /* relaxed, all: figures */
     uint64_t state = skui_load_relaxed(&pool->state);
 
+    skui_pool_note_queued(pool);
     *out_stats = (skua_executor_stats){
         .submitted = (int64_t)(skui_work_queue_popped(&pool->queue) + queued),
         .queued = (int64_t)queued,
+        /* relaxed: a figure */
+        .queued_most = (int64_t)skui_load_relaxed(&pool->queued_most),
+        .rejected = skui_room_rejected(&pool->room),
         .max_workers = pool->max_workers,
-        .workers = skui_load_relaxed(&pool->alive), /* relaxed: a figure */
+        .workers = SKUI_ALIVE_OF(state),
         .idle = (int)SKUI_IDLE_OF(state),
     };
 }
@@ -336,6 +401,7 @@ static const skua_executor_type pool_type = {
     .submit = pool_submit,
     .shutdown = skui_pool_shutdown,
     .release = skui_pool_abandon,
+    .stop = skui_pool_stop,
     .get_stats = pool_get_stats,
     .join = skui_pool_join,
 };
@@ -349,6 +415,18 @@ static int default_workers(void)
     return workers < MAX_DEFAULT_WORKERS ? workers : MAX_DEFAULT_WORKERS;
 }
 
+/* What ticks can count; 0: for ever, also for what is longer than a day. */
+static uint64_t pool_idle_ticks(int64_t idle_ns)
+{
+    if (idle_ns > IDLE_MAX_S * SKUA_S) {
+        return 0;
+    }
+    if (idle_ns == 0) {
+        idle_ns = IDLE_DEFAULT_S * SKUA_S;
+    }
+    return 1 + skui_clock_ticks_of(idle_ns);
+}
+
 static int pool_init(struct skui_thread_pool *pool,
                      const skua_thread_pool_options *options)
 {
@@ -356,19 +434,25 @@ static int pool_init(struct skui_thread_pool *pool,
         options->name_prefix == NULL ? "skua-pool" : options->name_prefix;
     int status;
 
-    status = skui_work_queue_init(&pool->queue, RING_CAPACITY);
+    pool->max_workers =
+        options->max_workers == 0 ? default_workers() : options->max_workers;
+    status = skui_room_init(&pool->room, options->policy, options->max_queued,
+                            (size_t)pool->max_workers);
+    if (status == 0) {
+        status = skui_work_queue_init(&pool->queue, RING_CAPACITY);
+    }
     if (status < 0) {
         return status;
     }
     skui_store_relaxed(&pool->owners, 1u); /* relaxed: not shared yet */
     /* relaxed: as above */
     skui_store_relaxed(&pool->pace_ticks, skui_clock_ticks_of(PACE_START_NS));
-    pool->max_workers =
-        options->max_workers == 0 ? default_workers() : options->max_workers;
     (void)snprintf(pool->name_prefix, sizeof(pool->name_prefix), "%s", prefix);
     pool->initializer = options->initializer;
     pool->initializer_arg = options->initializer_arg;
+    pool->idle_ticks = pool_idle_ticks(options->idle_ns);
     (void)pthread_mutex_init(&pool->lock, NULL);
+    (void)skui_work_queue_vacate(&pool->queue);
     status = skui_executor_make(&pool_type, pool, &pool->executor);
     if (status < 0) {
         (void)pthread_mutex_destroy(&pool->lock);
@@ -376,6 +460,9 @@ static int pool_init(struct skui_thread_pool *pool,
         return status;
     }
     pool->executor->submit_bare = pool_submit_bare;
+    pool->executor->report = skui_pool_report;
+    /* relaxed: a number of one's own */
+    pool->executor->number = 1 + skui_fetch_add_relaxed(&pools_so_far, 1u);
     return 0;
 }
 
@@ -390,7 +477,7 @@ int skua_thread_pool_executor_new(const skua_thread_pool_options *options,
         options = &defaults;
     }
     if (out_executor == NULL || options->max_workers < 0 ||
-        options->max_workers > MAX_WORKERS) {
+        options->max_workers > MAX_WORKERS || options->idle_ns < 0) {
         return -EINVAL;
     }
     skui_runtime_init();

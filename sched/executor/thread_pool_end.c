@@ -14,8 +14,8 @@
 
 #include <sched.h>
 
+#include "../future.h"
 #include "../memory.h"
-#include "job.h"
 
 static void pool_cancel_queued(struct skui_thread_pool *pool)
 {
@@ -27,46 +27,29 @@ static void pool_cancel_queued(struct skui_thread_pool *pool)
             continue;
         }
         (void)skui_future_cancel_plain(work.future, NULL);
-        if (work.future->kind == SKUI_FUTURE_JOB) {
-            skui_job_detach(skui_job_of(work.future));
-        }
-        skua_future_unref(work.future);
+        skui_pool_skip(pool, &work);
     }
 }
 
 static void pool_close(struct skui_thread_pool *pool, bool cancel_futures)
 {
     skui_work_queue_close(&pool->queue);
+    skui_room_close(&pool->room, SKUA_ECLOSED);
+    skui_pool_note_queued(pool);
     if (cancel_futures) {
         pool_cancel_queued(pool);
     }
     skui_pool_wake_all(pool);
 }
 
-/* Whether the end has come just now; locked. */
-static bool pool_ends(struct skui_thread_pool *pool)
+bool skui_pool_ends(struct skui_thread_pool *pool)
 {
-    /* relaxed: under the lock */
-    bool ends =
-        pool->shut && !pool->ended && skui_load_relaxed(&pool->alive) == 0;
+    /* relaxed: the lock lets nobody come or go */
+    bool ends = pool->shut && !pool->ended &&
+                SKUI_ALIVE_OF(skui_load_relaxed(&pool->state)) == 0;
 
     pool->ended = pool->ended || ends;
     return ends;
-}
-
-void skui_pool_leave(struct skui_thread_pool *pool)
-{
-    bool ends;
-
-    (void)pthread_mutex_lock(&pool->lock);
-    /* relaxed: under the lock */
-    (void)skui_fetch_sub_relaxed(&pool->alive, 1);
-    ends = pool_ends(pool);
-    (void)pthread_mutex_unlock(&pool->lock);
-    if (ends) {
-        (void)skua_executor_ended(pool->executor);
-    }
-    skui_pool_disown(pool);
 }
 
 void skui_pool_shutdown(void *self, bool cancel_futures)
@@ -77,7 +60,7 @@ void skui_pool_shutdown(void *self, bool cancel_futures)
     pool_close(pool, cancel_futures);
     (void)pthread_mutex_lock(&pool->lock);
     pool->shut = true;
-    ends = pool_ends(pool);
+    ends = skui_pool_ends(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     if (ends) {
         (void)skua_executor_ended(pool->executor);
@@ -87,33 +70,27 @@ void skui_pool_shutdown(void *self, bool cancel_futures)
 void skui_pool_join(void *self)
 {
     struct skui_thread_pool *pool = self;
-    struct skui_pool_worker *worker;
+    struct skui_pool_worker *left;
 
     (void)pthread_mutex_lock(&pool->lock);
-    worker = pool->workers;
-    pool->workers = NULL;
+    left = pool->left;
+    pool->left = NULL;
     (void)pthread_mutex_unlock(&pool->lock);
-    while (worker != NULL) {
-        struct skui_pool_worker *next = worker->next;
-
-        (void)pthread_join(worker->thread, NULL);
-        skui_release(worker);
-        worker = next;
-    }
+    skui_pool_join_left(left); /* which has joined the others */
 }
 
 void skui_pool_abandon(void *self)
 {
     struct skui_thread_pool *pool = self;
-    struct skui_pool_worker *worker;
+    struct skui_pool_worker *left;
 
     (void)pthread_mutex_lock(&pool->lock);
-    pool->released = true;
-    while ((worker = pool->workers) != NULL) {
-        pool->workers = worker->next;
-        (void)pthread_detach(worker->thread);
-        skui_release(worker);
-    }
+    left = pool->left;
+    pool->left = NULL;
     (void)pthread_mutex_unlock(&pool->lock);
+    if (left != NULL) { /* nobody waits for it; it may be the caller */
+        (void)pthread_detach(left->thread);
+        skui_release_aligned(left);
+    }
     skui_pool_disown(pool);
 }

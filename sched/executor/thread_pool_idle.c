@@ -60,7 +60,9 @@ enum {
     TINY_JOB_NS = 1000, /* sharing the queue costs as much */
     WORTH_NS = 200000,  /* of queued work: a few wakes */
     OUTLIER_TICKS = 64,
-    LOOK_EVERY = 16, /* pushes, at the length of the queue */
+    LOOK_EVERY = 16,    /* pushes, at the length of the queue */
+    SAMPLE_EVERY = 256, /* jobs of a worker, as above */
+    SAMPLE_NS = 5000,
     FINISHING_SPINS = 256,
     FINISHING_YIELDS = 8,
 };
@@ -84,8 +86,7 @@ void skui_pool_wake_all(struct skui_thread_pool *pool)
 static bool pool_may_leave(struct skui_thread_pool *pool, uint64_t state)
 {
     uint64_t pace = skui_load_relaxed(&pool->pace_ticks); /* relaxed: hint */
-    /* relaxed: a hint */
-    int awake = skui_load_relaxed(&pool->alive) - (int)SKUI_SLEEPING_OF(state);
+    int awake = SKUI_ALIVE_OF(state) - (int)SKUI_SLEEPING_OF(state);
 
     if ((state & SKUI_STATE_WATCHED) == 0 || awake < 1 ||
         pace > skui_clock_ticks_of(SHORT_JOB_NS)) {
@@ -123,8 +124,7 @@ void skui_pool_rouse(struct skui_thread_pool *pool)
 {
     /* TP1 (seq_cst): looked at after the push, or after becoming busy. */
     uint64_t state = skui_load_seq_cst(&pool->state);
-    /* relaxed: a hint; skui_pool_grow() looks again */
-    bool growable = skui_load_relaxed(&pool->alive) < pool->max_workers;
+    bool growable = SKUI_ALIVE_OF(state) < pool->max_workers;
     size_t queued;
 
     if ((SKUI_IDLE_OF(state) == 0 && !growable) ||
@@ -171,6 +171,28 @@ void skui_pool_become_busy(struct skui_thread_pool *pool,
     }
 }
 
+void skui_pool_note_queued(struct skui_thread_pool *pool)
+{
+    uint64_t queued = skui_work_queue_count(&pool->queue);
+    uint64_t most = skui_load_relaxed(&pool->queued_most); /* relaxed: CAS */
+
+    while (queued > most &&
+           /* relaxed: a figure */
+           !skui_cas_relaxed(&pool->queued_most, &most, queued)) {
+    }
+}
+
+/* The queue is longest before somebody takes work, and after somebody who was
+ * long away: looked at then, or now and then. */
+static void pool_sample_queued(struct skui_thread_pool *pool,
+                               struct skui_pool_hand *hand, uint64_t took)
+{
+    if (++hand->run % SAMPLE_EVERY == 0 ||
+        took > skui_clock_ticks_of(SAMPLE_NS)) {
+        skui_pool_note_queued(pool);
+    }
+}
+
 void skui_pool_note_pace(struct skui_thread_pool *pool,
                          struct skui_pool_hand *hand)
 {
@@ -183,6 +205,7 @@ void skui_pool_note_pace(struct skui_thread_pool *pool,
     /* A worker that lost its core took long; one such job says little. */
     hand->mean_ticks += (took < most ? took : most) / 8;
     hand->at_ticks = now;
+    pool_sample_queued(pool, hand, took);
     if (hand->mean_ticks < known / 2 || hand->mean_ticks > known * 2) {
         /* relaxed: a hint */
         skui_store_relaxed(&pool->pace_ticks, hand->mean_ticks);
@@ -216,6 +239,36 @@ static bool pool_doze(struct skui_thread_pool *pool, uint32_t rouse,
            errno != ETIMEDOUT;
 }
 
+static uint64_t pool_idle_since(const struct skui_pool_hand *hand)
+{
+    return skui_clock_ticks() - hand->at_ticks;
+}
+
+bool skui_pool_is_idle_long(const struct skui_thread_pool *pool,
+                            const struct skui_pool_hand *hand)
+{
+    return pool->idle_ticks != 0 && pool_idle_since(hand) >= pool->idle_ticks;
+}
+
+/* Sleep until called, or until it has been idle for long. */
+static void pool_doze_long(struct skui_thread_pool *pool,
+                           const struct skui_pool_hand *hand, uint32_t rouse)
+{
+    uint64_t since = pool_idle_since(hand);
+    uint64_t ticks_per_s = skui_clock_ticks_of(SKUA_S);
+    struct timespec limit;
+    uint64_t left;
+
+    if (pool->idle_ticks == 0) {
+        (void)pool_doze(pool, rouse, NULL);
+    } else if (since < pool->idle_ticks) {
+        left = pool->idle_ticks - since;
+        limit.tv_sec = (time_t)(left / ticks_per_s);
+        limit.tv_nsec = (long)(left % ticks_per_s * SKUA_S / ticks_per_s);
+        (void)pool_doze(pool, rouse, &limit);
+    }
+}
+
 /* Sleep until called, or until nothing was taken for a while. */
 static void pool_watch(struct skui_thread_pool *pool,
                        struct skui_pool_hand *hand, uint32_t rouse)
@@ -246,7 +299,7 @@ static void pool_sleep(struct skui_thread_pool *pool,
         if (watches) {
             pool_watch(pool, hand, rouse);
         } else {
-            (void)pool_doze(pool, rouse, NULL);
+            pool_doze_long(pool, hand, rouse);
         }
     }
     /* TP1 (seq_cst): the queue is looked at after this. */
@@ -262,8 +315,7 @@ static bool pool_spin(struct skui_thread_pool *pool, int64_t limit_ns)
     /* relaxed, all: hints */
     uint64_t state = skui_load_relaxed(&pool->state);
     uint32_t rouse = skui_load_relaxed(&pool->rouse); /* relaxed: as above */
-    /* relaxed: as above */
-    int busy = skui_load_relaxed(&pool->alive) - (int)SKUI_IDLE_OF(state);
+    int busy = SKUI_ALIVE_OF(state) - (int)SKUI_IDLE_OF(state);
 
     if (SKUI_AWAKE_OF(state) != 1 || skui_executor_spare_cores(busy) < 1) {
         return false; /* somebody else spins, or needs the core */
@@ -296,5 +348,6 @@ bool skui_pool_wait(struct skui_thread_pool *pool, struct skui_pool_hand *hand)
     } else if (hand->spin_ns > SPIN_MIN_NS) {
         hand->spin_ns /= 2;
     }
-    return !skui_work_queue_is_drained(&pool->queue);
+    return !skui_work_queue_is_drained(&pool->queue) &&
+           !skui_pool_is_idle_long(pool, hand);
 }

@@ -4,12 +4,11 @@
  * Threads     Any thread pushes and pops.
  * Invariants  While the list holds work, nothing is pushed to the ring but
  *             from the list's head, so what is in the ring is older. Nothing
- *             is accepted after closing. One lock for those who push, one for
- *             those who pop; nobody holds both.
- * Ordering    CK1, CK2 (ck_adapter.c), WQ1 closing, WQ2 list and ring, TP1
- *             (thread_pool_idle.c). SL1: the locks.
- * Progress    A lock and an exchange to push, a lock to pop, for a few dozen
- *             instructions; pushers and poppers do not wait for each other.
+ *             is accepted after closing, or while it is vacant. One lock for
+ * those who push, one for those who pop; nobody holds both. Ordering    CK1,
+ * CK2 (ck_adapter.c), WQ1 closing, WQ2 list and ring, TP1 (thread_pool_idle.c).
+ * SL1: the locks. Progress    A lock and an exchange to push, a lock to pop,
+ * for a few dozen instructions; pushers and poppers do not wait for each other.
  * Rejected    See docs/design.md.
  *
  * Work is counted under the push lock, after its way into the ring, so it may
@@ -24,7 +23,14 @@
 #include "../memory.h"
 #include "skua/status.h"
 
-enum { CLOSED = 1, COUNT_ONE = 2, MOVE_MAX = 64 };
+enum {
+    CLOSED = 1,
+    VACANT = 2,
+    REFUSES = CLOSED | VACANT,
+    COUNT_ONE = 4,
+    MOVE_MAX = 64,
+    FIND_MAX = 4096
+};
 
 struct skui_work_listed {
     struct skui_work_listed *next; /* guarded by the push lock */
@@ -77,6 +83,12 @@ static void queue_count_push(struct skui_work_queue *queue, uint64_t pushed)
     (void)skui_exchange_seq_cst(&queue->pushed, pushed + COUNT_ONE);
 }
 
+/* Why a push is refused. */
+static int queue_refusal(uint64_t pushed)
+{
+    return (pushed & CLOSED) != 0 ? SKUA_ECLOSED : -ENXIO;
+}
+
 /* Append to the ring; -EAGAIN when that has no room or the list is older. */
 static int queue_push_to_ring(struct skui_work_queue *queue,
                               const struct skui_work *work)
@@ -86,8 +98,8 @@ static int queue_push_to_ring(struct skui_work_queue *queue,
 
     skui_spinlock_lock(&queue->push_lock);
     pushed = skui_load_relaxed(&queue->pushed); /* relaxed: under the lock */
-    if ((pushed & CLOSED) != 0) {
-        status = SKUA_ECLOSED;
+    if (SKUI_UNLIKELY((pushed & REFUSES) != 0)) {
+        status = queue_refusal(pushed);
     } else if (queue->first == NULL && ring_push(queue, work)) {
         queue_count_push(queue, pushed);
         status = 0;
@@ -109,7 +121,7 @@ static int queue_push_to_list(struct skui_work_queue *queue,
     listed->work = *work;
     skui_spinlock_lock(&queue->push_lock);
     pushed = skui_load_relaxed(&queue->pushed); /* relaxed: under the lock */
-    if ((pushed & CLOSED) == 0) {
+    if ((pushed & REFUSES) == 0) {
         *queue->last = listed;
         queue->last = &listed->next;
         /* TP1 (seq_cst): as queue_count_push(). */
@@ -117,9 +129,9 @@ static int queue_push_to_list(struct skui_work_queue *queue,
         queue_count_push(queue, pushed);
     }
     skui_spinlock_unlock(&queue->push_lock);
-    if ((pushed & CLOSED) != 0) {
+    if ((pushed & REFUSES) != 0) {
         skui_object_put(SKUI_OBJECT_WORK, listed);
-        return SKUA_ECLOSED;
+        return queue_refusal(pushed);
     }
     return 0;
 }
@@ -134,13 +146,30 @@ int skui_work_queue_push(struct skui_work_queue *queue,
 
 /* --- popping --- */
 
-static bool ring_pop(struct skui_work_queue *queue, struct skui_work *out_work)
+/* Under the lock. */
+static bool ring_may_pop(struct skui_work_queue *queue,
+                         bool (*test)(const skua_future *future))
+{
+    const skua_future *oldest;
+
+    if (test == NULL) {
+        return true;
+    }
+    oldest = skui_bounded_queue_peek(&queue->ring);
+    return oldest != NULL && test(oldest);
+}
+
+/* `test`: unless NULL, only what it is true for. */
+static inline bool ring_pop(struct skui_work_queue *queue,
+                            bool (*test)(const skua_future *future),
+                            struct skui_work *out_work)
 {
     struct skui_queue_item item;
     bool got;
 
     skui_spinlock_lock(&queue->pop_lock);
-    got = skui_bounded_queue_pop(&queue->ring, &item);
+    got = ring_may_pop(queue, test) &&
+          skui_bounded_queue_pop(&queue->ring, &item);
     if (got) {
         /* relaxed, both: under the lock */
         skui_store_relaxed(&queue->popped,
@@ -194,7 +223,7 @@ static void queue_move(struct skui_work_queue *queue)
 bool skui_work_queue_pop(struct skui_work_queue *queue,
                          struct skui_work *out_work)
 {
-    if (ring_pop(queue, out_work)) {
+    if (ring_pop(queue, NULL, out_work)) {
         return true;
     }
     /* relaxed: a hint; the list is read under the lock */
@@ -202,7 +231,67 @@ bool skui_work_queue_pop(struct skui_work_queue *queue,
         return false;
     }
     queue_move(queue);
-    return ring_pop(queue, out_work);
+    return ring_pop(queue, NULL, out_work);
+}
+
+bool skui_work_queue_pop_if(struct skui_work_queue *queue,
+                            bool (*test)(const skua_future *future),
+                            struct skui_work *out_work)
+{
+    if (ring_pop(queue, test, out_work)) {
+        return true;
+    }
+    /* relaxed: a hint; the list is read under the lock */
+    if (skui_load_relaxed(&queue->listed) == 0) {
+        return false;
+    }
+    queue_move(queue);
+    return ring_pop(queue, test, out_work);
+}
+
+/* --- finding --- */
+
+static bool ring_find(struct skui_work_queue *queue, const skua_future *future,
+                      struct skui_work *out_work)
+{
+    struct skui_queue_item item;
+    bool found;
+
+    skui_spinlock_lock(&queue->pop_lock);
+    found = skui_bounded_queue_find(&queue->ring, future, &item);
+    skui_spinlock_unlock(&queue->pop_lock);
+    if (found) {
+        *out_work = (struct skui_work){item.fn, item.arg, item.value};
+    }
+    return found;
+}
+
+static bool list_find(struct skui_work_queue *queue, const skua_future *future,
+                      struct skui_work *out_work)
+{
+    const struct skui_work_listed *listed;
+    size_t looks = 0;
+
+    skui_spinlock_lock(&queue->push_lock);
+    for (listed = queue->first;
+         listed != NULL && listed->work.future != future && looks < FIND_MAX;
+         listed = listed->next) {
+        looks++;
+    }
+    if (listed != NULL) {
+        *out_work = listed->work;
+    }
+    skui_spinlock_unlock(&queue->push_lock);
+    return listed != NULL && out_work->future == future;
+}
+
+bool skui_work_queue_find(struct skui_work_queue *queue,
+                          const skua_future *future, struct skui_work *out_work)
+{
+    /* Twice the ring: it may be moved there meanwhile. */
+    return ring_find(queue, future, out_work) ||
+           list_find(queue, future, out_work) ||
+           ring_find(queue, future, out_work);
 }
 
 /* --- looking, closing --- */
@@ -220,6 +309,32 @@ bool skui_work_queue_seems_ready(struct skui_work_queue *queue)
 {
     return !skui_bounded_queue_seems_empty(&queue->ring) ||
            skui_load_relaxed(&queue->listed) != 0; /* relaxed: a hint */
+}
+
+bool skui_work_queue_vacate(struct skui_work_queue *queue)
+{
+    uint64_t pushed;
+    bool empty;
+
+    skui_spinlock_lock(&queue->push_lock);
+    pushed = skui_load_relaxed(&queue->pushed); /* relaxed: under the lock */
+    /* relaxed: it only grows; when it equals the count nothing is left */
+    empty = (pushed & CLOSED) == 0 &&
+            pushed / COUNT_ONE == skui_load_relaxed(&queue->popped);
+    if (empty) {
+        /* WQ1 release: as skui_work_queue_close(). */
+        skui_store_release(&queue->pushed, pushed | VACANT);
+    }
+    skui_spinlock_unlock(&queue->push_lock);
+    return empty;
+}
+
+void skui_work_queue_occupy(struct skui_work_queue *queue)
+{
+    skui_spinlock_lock(&queue->push_lock);
+    /* WQ1 acq_rel: as skui_work_queue_close(). */
+    (void)skui_fetch_and_acq_rel(&queue->pushed, ~(uint64_t)VACANT);
+    skui_spinlock_unlock(&queue->push_lock);
 }
 
 void skui_work_queue_close(struct skui_work_queue *queue)

@@ -6,7 +6,7 @@
  *   push       -     -    -     -      x    (any thread)
  *   pop        -     -    -     -      x    (any thread)
  *   look       -     -    -     -      x    (has_work, is_drained, figures)
- *   close      -     -    -     -      x    (any thread)
+ *   close      -     -    -     -      x    (any thread; vacate, occupy, too)
  */
 #ifndef SKUI_EXECUTOR_WORK_QUEUE_H
 #define SKUI_EXECUTOR_WORK_QUEUE_H
@@ -33,7 +33,8 @@ struct skui_work_queue {
     _Atomic(size_t) listed;         /* WQ2; written under push_lock */
     char pad_push[SKUI_CACHE_LINE];
     struct skui_spinlock push_lock;
-    _Atomic(uint64_t) pushed;       /* WQ1: twice the count, plus closed */
+    _Atomic(uint64_t) pushed;       /* WQ1: four times the count, plus
+                                       closed and vacant */
     struct skui_work_listed *first; /* guarded by push_lock, as the next */
     struct skui_work_listed **last;
     char pad_pop[SKUI_CACHE_LINE];
@@ -47,7 +48,8 @@ int skui_work_queue_init(struct skui_work_queue *queue, size_t ring_capacity);
 /* Only an empty queue: work that is left is forgotten. */
 void skui_work_queue_fini(struct skui_work_queue *queue);
 
-/* Append. SKUA_ECLOSED; -ENOMEM when the ring is full and memory short. */
+/* Append. SKUA_ECLOSED; -ENXIO while it is vacant; -ENOMEM when the ring is
+ * full and memory short. */
 int skui_work_queue_push(struct skui_work_queue *queue,
                          const struct skui_work *work);
 /*
@@ -56,6 +58,17 @@ int skui_work_queue_push(struct skui_work_queue *queue,
  */
 bool skui_work_queue_pop(struct skui_work_queue *queue,
                          struct skui_work *out_work);
+/* The same, only if the oldest work is one of which `test` says so; under the
+ * lock of those who pop. */
+bool skui_work_queue_pop_if(struct skui_work_queue *queue,
+                            bool (*test)(const skua_future *future),
+                            struct skui_work *out_work);
+
+/* A copy of the work of a future, which stays where it is; false when it is not
+ * found. Looks at all that is queued, up to a limit. */
+bool skui_work_queue_find(struct skui_work_queue *queue,
+                          const skua_future *future,
+                          struct skui_work *out_work);
 
 /*
  * Whether a pop is worth a try. Called after a seq_cst read-modify-write, and
@@ -65,6 +78,13 @@ bool skui_work_queue_pop(struct skui_work_queue *queue,
 bool skui_work_queue_has_work(struct skui_work_queue *queue);
 /* As has_work(), but a hint. */
 bool skui_work_queue_seems_ready(struct skui_work_queue *queue);
+
+/*
+ * Nobody pops any more: refuse each push with -ENXIO, until somebody does.
+ * False when there is work left, or it is closed: it was not done.
+ */
+bool skui_work_queue_vacate(struct skui_work_queue *queue);
+void skui_work_queue_occupy(struct skui_work_queue *queue);
 
 /* Let every push fail from now on. */
 void skui_work_queue_close(struct skui_work_queue *queue);

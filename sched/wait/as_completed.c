@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "../clock.h"
+#include "../executor/work_self.h"
 #include "../composite.h"
 #include "../futex.h"
 #include "../loop.h"
@@ -329,6 +330,18 @@ static bool call_is_answered(struct completed *self, const struct call *call)
     return answered;
 }
 
+/* In a worker of a pool which is to do some of it: do the first such. */
+static bool completed_help(const struct completed *self)
+{
+    const struct skui_waiter *hook = self->hooks;
+
+    while (hook != NULL && self->deadline_ns == SKUA_FOREVER &&
+           !skui_work_help(hook->future)) {
+        hook = hook->link;
+    }
+    return hook != NULL && self->deadline_ns == SKUA_FOREVER;
+}
+
 static int call_wait_thread(struct completed *self, const struct call *call)
 {
     for (;;) {
@@ -337,6 +350,9 @@ static int call_wait_thread(struct completed *self, const struct call *call)
 
         if (call_is_answered(self, call)) {
             return 0;
+        }
+        if (completed_help(self)) {
+            continue;
         }
         if (!skui_futex_wait(&self->news, news, self->deadline_ns)) {
             return -ETIMEDOUT;

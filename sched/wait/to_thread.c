@@ -2,9 +2,9 @@
 /*
  * to_thread.c - a blocking call in the default executor, as one await.
  * Threads     A task submits; a thread of the executor runs.
- * Invariants  A call with a context is freed by the thread that runs it, or by
- *             the task when it was cancelled before any did. So the future is
- *             of the executor's kind: that cannot be cancelled once it runs.
+ * Invariants  A call with a context is freed when its future is done, however
+ *             that came: it ran, was cancelled, or its executor broke. So the
+ *             future is of the executor's kind: that is not done while it runs.
  */
 #include <errno.h>
 
@@ -24,17 +24,31 @@ struct thread_call {
 
 static int thread_call_run(void *arg)
 {
-    struct thread_call call = *(struct thread_call *)arg;
+    struct thread_call *call = arg;
+    uintptr_t context = call->context;
 
-    skui_release(arg);
-    return skui_context_run_captured(call.context, call.fn, call.arg);
+    call->context = 0; /* taken */
+    return skui_context_run_captured(context, call->fn, call->arg);
+}
+
+/* It has run, or will not any more. */
+static void thread_call_end(skua_future *future, void *arg)
+{
+    struct thread_call *call = arg;
+
+    (void)future;
+    if (call->context != 0) {
+        skui_context_release_word(call->context);
+    }
+    skui_release(call);
 }
 
 static int default_executor_submit(skua_loop *loop, skua_task_fn *fn, void *arg,
                                    skua_future **out_future)
 {
     skua_executor *executor;
-    int status = skui_executor_slot_get(loop->executor_slot, &executor);
+    int status = skui_executor_slot_get(loop->executor_slot,
+                                        SKUA_EXECUTOR_BLOCKING, &executor);
 
     if (status == 0) {
         status = skua_executor_submit(executor, fn, arg, out_future);
@@ -51,6 +65,27 @@ static int to_thread_await(skua_future *future, void **out_result)
     return status;
 }
 
+/* The call ends with its future. */
+static int thread_call_submit(skua_loop *loop, struct thread_call *call,
+                              skua_future **out_future)
+{
+    struct skui_waiter *waiter =
+        skui_waiter_make(SKUI_WAITER_INLINE, thread_call_end, call);
+    int status;
+
+    if (waiter == NULL) {
+        return -ENOMEM;
+    }
+    status = default_executor_submit(loop, thread_call_run, call, out_future);
+    if (status < 0) {
+        skui_waiter_free(waiter);
+    } else if (!skui_future_register(*out_future, waiter)) {
+        skui_waiter_call(waiter, *out_future);
+        skui_waiter_free(waiter);
+    }
+    return status;
+}
+
 /* With variables: they are seen where `fn` runs. */
 static int to_thread_in(skua_loop *loop, const struct thread_call *call,
                         void **out_result)
@@ -61,22 +96,14 @@ static int to_thread_in(skua_loop *loop, const struct thread_call *call,
 
     if (copy != NULL) {
         *copy = *call;
-        status = default_executor_submit(loop, thread_call_run, copy, &future);
+        status = thread_call_submit(loop, copy, &future);
     }
-    if (status == 0) {
-        (void)skua_future_ref(future);
-        status = to_thread_await(future, out_result);
-        if (!skua_future_cancelled(future)) {
-            copy = NULL; /* it runs, or ran */
-        }
-        skua_future_unref(future);
-        if (copy == NULL) {
-            return status;
-        }
+    if (status < 0) {
+        skui_context_release_word(call->context);
+        skui_release(copy);
+        return status;
     }
-    skui_context_release_word(call->context);
-    skui_release(copy);
-    return status;
+    return to_thread_await(future, out_result);
 }
 
 int skua_to_thread(skua_task_fn *fn, void *arg, void **out_result)

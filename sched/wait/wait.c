@@ -18,6 +18,7 @@
 #include <limits.h>
 
 #include "../clock.h"
+#include "../executor/work_self.h"
 #include "../future.h"
 #include "../task.h"
 #include "bell.h"
@@ -99,27 +100,6 @@ static void wait_unregister(struct wait_set *set)
     }
 }
 
-static int wait_first(struct wait_set *set)
-{
-    int status = wait_register(set);
-
-    if (status == 0) {
-        status = skui_bell_wait(&set->bell, set->deadline_ns);
-    }
-    wait_unregister(set);
-    return status;
-}
-
-static int wait_all(const struct wait_set *set)
-{
-    int status = 0;
-
-    for (size_t i = 0; i < set->count && status == 0; i++) {
-        status = skui_future_wait_done(set->futures[i], set->deadline_ns);
-    }
-    return status;
-}
-
 /* Whether the wait is over as things are. */
 static bool wait_is_over(const struct wait_set *set)
 {
@@ -140,6 +120,42 @@ static bool wait_is_over(const struct wait_set *set)
         done++;
     }
     return done == set->count;
+}
+
+/* In a worker of a pool which is to do some of it: do the first such. */
+static bool wait_help(const struct wait_set *set)
+{
+    bool helped = false;
+
+    for (size_t i = 0;
+         i < set->count && !helped && set->deadline_ns == SKUA_FOREVER; i++) {
+        helped = skui_work_help(set->futures[i]);
+    }
+    return helped;
+}
+
+static int wait_first(struct wait_set *set)
+{
+    int status = wait_register(set);
+
+    while (status == 0 && wait_help(set)) {
+        status = wait_is_over(set);
+    }
+    if (status == 0) {
+        status = skui_bell_wait(&set->bell, set->deadline_ns);
+    }
+    wait_unregister(set);
+    return status;
+}
+
+static int wait_all(const struct wait_set *set)
+{
+    int status = 0;
+
+    for (size_t i = 0; i < set->count && status == 0; i++) {
+        status = skui_future_wait_done(set->futures[i], set->deadline_ns);
+    }
+    return status;
 }
 
 /* A task that finds everything done goes on, within its budget. */

@@ -309,6 +309,29 @@ TEST_P(ConformanceMany, N159_ATimedOutAwaitInATask)
 
 /* --- shutdown --- */
 
+TEST_F(Conformance, N158_WorkThatSaysItWasCancelledHasFailed)
+{
+    Executor pool = new_pool(1);
+    skua_submit_options options = {};
+    skua_cancel_token *token = nullptr;
+    skua_work work = {};
+    skua_future *bare = nullptr;
+    skua_future *job = nullptr;
+
+    work.fn = [](void *) { return SKUA_ECANCELED; };
+    ASSERT_EQ(0, skua_cancel_token_new(nullptr, &token));
+    options.token = token;
+    ASSERT_EQ(0, skua_executor_submit(pool.get(), work.fn, nullptr, &bare));
+    ASSERT_EQ(0, skua_executor_submit_work(pool.get(), &work, &options, &job));
+    for (skua_future *future : {bare, job}) {
+        EXPECT_EQ(SKUA_ECANCELED, skua_await(future, nullptr));
+        EXPECT_FALSE(skua_future_cancelled(future)); /* it did run */
+        skua_future_unref(future);
+    }
+    skua_cancel_token_unref(token);
+    finish(pool);
+}
+
 TEST_F(Conformance, N163_SubmitAfterShutdownIsRefused)
 {
     Executor pool = new_pool(2);

@@ -48,6 +48,43 @@ TEST_P(ConformanceMany, N156_ToThreadNeedsATask)
     EXPECT_EQ(SKUA_ENOLOOP, to_thread(keeper_, [] { return 0; }));
 }
 
+/* What is lent to the call comes back although that never runs. */
+TEST_P(ConformanceMany, N164_ToThreadInABrokenExecutor)
+{
+    EXPECT_EQ(0, run([&] {
+                  skua_thread_pool_options options = {};
+                  skua_executor *made = nullptr;
+                  static skua_context_var var = {};
+
+                  options.max_workers = 1;
+                  options.initializer = [](void *) { return -EIO; };
+                  EXPECT_EQ(0, skua_thread_pool_executor_new(&options, &made));
+                  EXPECT_EQ(0, skua_loop_set_default_executor(
+                                   skua_get_running_loop(), made));
+                  EXPECT_EQ(0, skua_context_var_set(&var, made, nullptr));
+                  skua_executor_unref(made);
+                  for (int i = 0; i < 3; i++) {
+                      EXPECT_EQ(SKUA_EBROKENPOOL, to_thread(keeper_, [] {
+                                    ADD_FAILURE() << "ran in a broken pool";
+                                    return 0;
+                                }));
+                  }
+                  return 0;
+              }));
+}
+
+TEST_P(ConformanceMany, N157_ToThreadWhoseWorkEndsAsCancelled)
+{
+    EXPECT_EQ(0, run([&] {
+                  static skua_context_var var = {};
+
+                  EXPECT_EQ(0, skua_context_var_set(&var, &var, nullptr));
+                  EXPECT_EQ(SKUA_ECANCELED,
+                            to_thread(keeper_, [] { return SKUA_ECANCELED; }));
+                  return 0;
+              }));
+}
+
 TEST_P(ConformanceMany, N157_CancelledToThreadDropsWhatRunsAndSkipsTheQueued)
 {
     EXPECT_EQ(0, run([&] {

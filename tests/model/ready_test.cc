@@ -116,16 +116,19 @@ TEST_P(ReadyModel, TwoThievesGetDifferentItems)
             for (size_t i = 0; i < 3; i++) {
                 queues->Push(i);
             }
-            run.Thread("owner", [queues] { Queues::Drain(queues->owner); });
+            run.Thread("owner", [queues] { Pops(queues, 1); });
             run.Thread("one", [queues] {
                 (void)skui_ready_steal(&queues->owner, &queues->thief);
-                Queues::Drain(queues->thief);
             });
             run.Thread("two", [queues, second] {
                 (void)skui_ready_steal(&queues->owner, &second->thief);
-                Queues::Drain(second->thief);
             });
-            run.Finally([queues] { queues->RequireOnce(3); });
+            run.Finally([queues, second] {
+                Queues::Drain(queues->owner);
+                Queues::Drain(queues->thief);
+                Queues::Drain(second->thief);
+                queues->RequireOnce(3);
+            });
         },
         Bounded());
 
@@ -195,16 +198,19 @@ TEST_P(ReadyModel, TwoThievesRevokeWhileTheOwnerGoesOn)
                 queues->Push(i);
             }
             Pops(queues, 1);
-            run.Thread("owner", [queues] { Queues::Drain(queues->owner); });
+            run.Thread("owner", [queues] { Pops(queues, 2); });
             run.Thread("one", [queues] {
                 (void)skui_ready_revoke(&queues->owner, &queues->thief);
-                Queues::Drain(queues->thief);
             });
             run.Thread("two", [queues, second] {
                 (void)skui_ready_revoke(&queues->owner, &second->thief);
-                Queues::Drain(second->thief);
             });
-            run.Finally([queues] { queues->RequireOnce(4); });
+            run.Finally([queues, second] {
+                Queues::Drain(queues->owner);
+                Queues::Drain(queues->thief);
+                Queues::Drain(second->thief);
+                queues->RequireOnce(4);
+            });
         },
         Bounded());
 

@@ -170,6 +170,19 @@ _Atomic(bool) skui_contexts_used;
 _Atomic(bool) skui_debug_default;
 uint32_t skui_forks;
 
+/* No thread is an executor's. (Its header is for C.) */
+extern "C" int skui_work_wait_begin(skua_future *future, int64_t deadline_ns);
+extern "C" void skui_work_wait_end(void);
+
+int skui_work_wait_begin(skua_future *, int64_t)
+{
+    return 0;
+}
+
+void skui_work_wait_end(void)
+{
+}
+
 skua_exception *skua_exception_ref(skua_exception *exception)
 {
     return exception;
