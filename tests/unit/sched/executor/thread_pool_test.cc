@@ -89,7 +89,7 @@ int pass_gate(void *arg)
     return 0;
 }
 
-TEST(ThreadPoolNew, RefusesBadOptions)
+TEST(ThreadPoolNew, N162_RefusesBadOptions)
 {
     skua_thread_pool_options options = {};
     skua_executor *executor = nullptr;
@@ -205,7 +205,7 @@ TEST(ThreadPoolOrder, OneThreadStartsInOrderOfSubmission)
 }
 
 /* Conformance 162. */
-TEST(ThreadPoolThreads, StartOnlyWhenNoneIsIdleAndUpToTheLimit)
+TEST(ThreadPoolThreads, N162_StartOnlyWhenNoneIsIdle)
 {
     skua_executor *executor = pool_new(3);
     skua_executor_stats stats;
