@@ -73,26 +73,31 @@ TEST_P(ConformanceMany, N078_CancellingTheTaskThatAwaitsIt)
 
 TEST_P(ConformanceMany, N078_TheFirstErrorMeanwhileIsTheOutcome)
 {
-    EXPECT_EQ(0, run([&] {
-                  std::atomic<int> started = 0;
-                  std::atomic<int> ended = 0;
-                  Gathering all;
+    EXPECT_EQ(
+        0, run([&] {
+            std::atomic<int> started = 0;
+            std::atomic<int> ended = 0;
+            Gathering all;
+            skua_loop *loop = skua_get_running_loop();
+            const Body fails = [&] {
+                started++;
+                EXPECT_EQ(SKUA_ECANCELED, skua_sleep(SKUA_FOREVER));
+                return -EIO;
+            };
 
-                  all.add(call([&] {
-                      started++;
-                      EXPECT_EQ(SKUA_ECANCELED, skua_sleep(SKUA_FOREVER));
-                      return -EIO;
-                  }));
-                  all.add(call(slow_to_unwind(started, ended, SKUA_ECANCELED)));
-                  all.start();
-                  while (started < 2) {
-                      EXPECT_EQ(0, skua_yield());
-                  }
-                  EXPECT_EQ(1, skua_future_cancel(all.get()));
-                  EXPECT_EQ(-EIO, all.wait());
-                  EXPECT_EQ(1, ended);
-                  return 0;
-              }));
+            /* On one loop, so that this is the first one to end. */
+            all.add(spawn_on(loop, fails, true));
+            all.add(spawn_on(
+                loop, slow_to_unwind(started, ended, SKUA_ECANCELED), true));
+            all.start();
+            while (started < 2) {
+                EXPECT_EQ(0, skua_yield());
+            }
+            EXPECT_EQ(1, skua_future_cancel(all.get()));
+            EXPECT_EQ(-EIO, all.wait());
+            EXPECT_EQ(1, ended);
+            return 0;
+        }));
 }
 
 TEST_P(ConformanceMany, N078_ChildrenThatGoOnDoNotUndoIt)
