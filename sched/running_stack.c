@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "frames.h"
+#include "free_signal.h"
 #include "futex.h"
 #include "loop.h"
 #include "task.h"
@@ -129,70 +130,25 @@ static void running_handle(int number, siginfo_t *info, void *ucontext)
 
 /* --- the signal --- */
 
-static bool running_is_ours(int number)
+static struct sigaction running_action(void)
 {
     struct sigaction action;
 
-    return sigaction(number, NULL, &action) == 0 &&
-           (action.sa_flags & SA_SIGINFO) != 0 &&
-           action.sa_sigaction == running_handle;
-}
-
-static bool action_is_default(const struct sigaction *action)
-{
-    return (action->sa_flags & SA_SIGINFO) == 0 &&
-           action->sa_handler == SIG_DFL;
-}
-
-/* Unless somebody else handles it. */
-static bool running_install(int number)
-{
-    struct sigaction action;
-    struct sigaction former;
-
-    if (running_is_ours(number)) {
-        return true;
-    }
-    if (sigaction(number, NULL, &former) < 0 || !action_is_default(&former)) {
-        return false;
-    }
     memset(&action, 0, sizeof(action));
     action.sa_sigaction = running_handle;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
     (void)sigfillset(&action.sa_mask);
-    if (sigaction(number, &action, &former) < 0) {
-        return false;
-    }
-    if (!action_is_default(&former)) { /* another thread was faster */
-        (void)sigaction(number, &former, NULL);
-        return false;
-    }
-    return true;
-}
-
-/* From the end of the range: programs count from its start. What they block
- * they may take by signalfd(); but the library's own threads block all. */
-static int running_choose(void)
-{
-    sigset_t blocked;
-    bool all;
-
-    (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-    all = sigismember(&blocked, SIGTERM) == 1;
-    for (int number = SIGRTMAX; number >= SIGRTMIN; number--) {
-        if ((all || sigismember(&blocked, number) == 0) &&
-            running_install(number)) {
-            return number;
-        }
-    }
-    return 0;
+    return action;
 }
 
 void skui_running_prepare(void)
 {
+    const struct sigaction action = running_action();
+
     (void)pthread_mutex_lock(&running_mutex);
-    if (chosen == 0 || !running_is_ours(chosen)) {
-        chosen = running_choose(); /* maybe none: the program has taken them */
+    if (chosen == 0 || !skui_free_signal_is_taken(chosen, running_handle)) {
+        /* Maybe none: the program has taken them. */
+        chosen = skui_free_signal_take(&action);
     }
     (void)pthread_mutex_unlock(&running_mutex);
 }
@@ -287,7 +243,7 @@ static void running_interrupt(skua_loop *loop, uint32_t step,
     union sigval value;
     uint32_t asked;
 
-    if (number == 0 || !running_is_ours(number)) {
+    if (number == 0 || !skui_free_signal_is_taken(number, running_handle)) {
         return; /* the program has taken it meanwhile */
     }
     question.last += NUMBER_STEP;

@@ -33,6 +33,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../free_signal.h"
 #include "work_self.h"
 
 #ifndef sigev_notify_thread_id
@@ -77,71 +78,25 @@ static void interrupt_handle(int number, siginfo_t *info, void *ucontext)
 
 /* --- choosing a signal --- */
 
-static bool signal_is_ours(int number)
+static struct sigaction interrupt_action(void)
 {
     struct sigaction action;
 
-    return sigaction(number, NULL, &action) == 0 &&
-           (action.sa_flags & SA_SIGINFO) != 0 &&
-           action.sa_sigaction == interrupt_handle;
-}
-
-static bool action_is_default(const struct sigaction *action)
-{
-    return (action->sa_flags & SA_SIGINFO) == 0 &&
-           action->sa_handler == SIG_DFL;
-}
-
-static bool signal_install(int number)
-{
-    struct sigaction action;
-    struct sigaction former;
-
-    if (signal_is_ours(number)) {
-        return true;
-    }
-    if (sigaction(number, NULL, &former) < 0 || !action_is_default(&former)) {
-        return false;
-    }
     memset(&action, 0, sizeof(action));
     action.sa_sigaction = interrupt_handle;
-    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK; /* no SA_RESTART: calls end */
     (void)sigemptyset(&action.sa_mask);
-    if (sigaction(number, &action, &former) < 0) {
-        return false;
-    }
-    if (!action_is_default(&former)) { /* another thread was faster */
-        (void)sigaction(number, &former, NULL);
-        return false;
-    }
-    return true;
-}
-
-/* From the end of the range: programs count from its start. What they block
- * they may take by signalfd(); the library's own threads block all. */
-static int signal_choose(void)
-{
-    sigset_t blocked;
-    bool all;
-
-    (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-    all = sigismember(&blocked, SIGTERM) == 1;
-    for (int number = SIGRTMAX; number >= SIGRTMIN; number--) {
-        if ((all || sigismember(&blocked, number) == 0) &&
-            signal_install(number)) {
-            return number;
-        }
-    }
-    return 0;
+    return action;
 }
 
 static int interrupt_choose(int *out_number)
 {
+    const struct sigaction action = interrupt_action();
     int number;
 
     (void)pthread_mutex_lock(&chosen_mutex);
-    if (chosen == 0 || !signal_is_ours(chosen)) {
-        chosen = signal_choose();
+    if (chosen == 0 || !skui_free_signal_is_taken(chosen, interrupt_handle)) {
+        chosen = skui_free_signal_take(&action);
     }
     number = chosen;
     (void)pthread_mutex_unlock(&chosen_mutex);
@@ -214,7 +169,8 @@ void skui_interrupt_forbid(const struct skui_interrupt *interrupt)
 void skui_interrupt_want(struct skui_interrupt *interrupt)
 {
     interrupt->wanted = true;
-    if (!interrupt->suspended && signal_is_ours(interrupt->signal_number)) {
+    if (!interrupt->suspended &&
+        skui_free_signal_is_taken(interrupt->signal_number, interrupt_handle)) {
         timer_arm(interrupt->timer, 1);
     }
 }
