@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "failing_allocator.h"
+#include "held_objects.h"
 #include "maps.h"
 
 #include "sched/memory.h"
@@ -74,55 +75,11 @@ const int registered = skua_function_register("map-memory.picky", picky);
 constexpr skui_object_class kClasses[] = {SKUI_OBJECT_FUTURE, SKUI_OBJECT_JOB,
                                           SKUI_OBJECT_WAITER};
 
-/** Holds all free objects of a class, but for some. */
-class Held
-{
-  public:
-    explicit Held(skui_object_class which, size_t spare = 0) : which_(which)
-    {
-        void *object = nullptr;
-
-        Allocator::always = true;
-        while ((object = skui_object_get(which)) != nullptr) {
-            objects_.push_back(object);
-        }
-        Allocator::always = false;
-        found_ = objects_.size();
-        for (size_t i = 0; i < spare && !objects_.empty(); i++) {
-            skui_object_put(which_, objects_.back());
-            objects_.pop_back();
-        }
-    }
-
-    ~Held()
-    {
-        for (void *object : objects_) {
-            skui_object_put(which_, object);
-        }
-    }
-
-    Held(const Held &) = delete;
-    Held &operator=(const Held &) = delete;
-
-    [[nodiscard]] size_t found() const
-    {
-        return found_;
-    }
-
-  private:
-    skui_object_class which_;
-    std::vector<void *> objects_;
-    size_t found_ = 0;
-};
+using Held = HeldObjects<Allocator>;
 
 std::vector<size_t> free_objects()
 {
-    std::vector<size_t> counts;
-
-    for (const skui_object_class which : kClasses) {
-        counts.push_back(Held(which).found());
-    }
-    return counts;
+    return free_objects_of<Allocator>(kClasses);
 }
 
 /** Runs jobs in the thread that submits: nothing else allocates. */

@@ -6,6 +6,7 @@
  */
 #include "groups.h"
 #include "failing_allocator.h"
+#include "held_objects.h"
 
 #include <cstring>
 
@@ -42,56 +43,11 @@ constexpr skui_object_class kClasses[] = {SKUI_OBJECT_TASK, SKUI_OBJECT_FUTURE,
                                           SKUI_OBJECT_COMPOSITE,
                                           SKUI_OBJECT_WAITER};
 
-/** Holds all free objects of a class, but for some. */
-class Held
-{
-  public:
-    explicit Held(skui_object_class which, size_t spare = 0) : which_(which)
-    {
-        void *object = nullptr;
-
-        Allocator::always = true;
-        while ((object = skui_object_get(which)) != nullptr) {
-            objects_.push_back(object);
-        }
-        Allocator::always = false;
-        found_ = objects_.size();
-        for (size_t i = 0; i < spare && !objects_.empty(); i++) {
-            skui_object_put(which_, objects_.back());
-            objects_.pop_back();
-        }
-    }
-
-    ~Held()
-    {
-        for (void *object : objects_) {
-            skui_object_put(which_, object);
-        }
-    }
-
-    Held(const Held &) = delete;
-    Held &operator=(const Held &) = delete;
-
-    /** How many were free. */
-    [[nodiscard]] size_t found() const
-    {
-        return found_;
-    }
-
-  private:
-    skui_object_class which_;
-    std::vector<void *> objects_;
-    size_t found_ = 0;
-};
+using Held = HeldObjects<Allocator>;
 
 std::vector<size_t> free_objects()
 {
-    std::vector<size_t> counts;
-
-    for (const skui_object_class which : kClasses) {
-        counts.push_back(Held(which).found());
-    }
-    return counts;
+    return free_objects_of<Allocator>(kClasses);
 }
 
 /** Makes one call with little memory. */
